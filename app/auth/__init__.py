@@ -1,0 +1,1 @@
+"""Who may call: keys and the gate in front of every route."""

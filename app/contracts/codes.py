@@ -1,0 +1,187 @@
+"""The catalogue of problem codes. Codes are stable: clients branch on them. `docs/problems.md` explains each one."""
+
+from typing import Literal, NamedTuple
+
+ProblemCode = Literal[
+    # the request
+    "bad_request",
+    "malformed_json",
+    "validation_error",
+    "missing_credentials",
+    "invalid_credentials",
+    "host_not_allowed",
+    "not_found",
+    "method_not_allowed",
+    "body_too_large",
+    "length_required",
+    "unsupported_media_type",
+    "invalid_cursor",
+    "range_not_satisfiable",
+    "precondition_failed",
+    "invalid_state_transition",
+    "resource_in_use",
+    "internal",
+    "service_unavailable",
+    # files
+    "upload_too_large",
+    "file_empty",
+    "file_purpose_mismatch",
+    "model_format_not_supported",
+    "dataset_format_not_supported",
+    "checksum_mismatch",
+    # models
+    "onnx_parse_error",
+    "onnx_invalid",
+    "onnx_external_data_missing",
+    "onnx_operator_not_allowed",
+    "onnx_opset_unsupported",
+    "onnx_tensor_too_large",
+    "model_not_ready",
+    "model_rejected",
+    "model_already_quantized",
+    "model_not_runnable",
+    "nonfinite_weights",
+    # data sets
+    "npz_invalid",
+    "npz_pickle_not_allowed",
+    "npz_fortran_order",
+    "archive_bomb",
+    "archive_unsupported",
+    "calibration_empty",
+    "calibration_nonfinite",
+    "calibration_input_missing",
+    "calibration_shape_mismatch",
+    "calibration_dtype_mismatch",
+    "calibration_too_large",
+    "labels_invalid",
+    "labels_length_mismatch",
+    "labels_missing",
+    "dataset_not_ready",
+    "dataset_rejected",
+    # jobs
+    "target_unavailable",
+    "recipe_node_not_found",
+    "nothing_to_quantize",
+    "inspection_crashed",
+    "job_quarantined",
+    "worker_lost",
+    "out_of_memory",
+    "insufficient_scratch",
+    "artifact_store_unavailable",
+]
+
+
+class KnownProblem(NamedTuple):
+    status: int
+    title: str
+    hint: str | None = None
+    """What to do, where it is always the same."""
+    retryable: bool = False
+
+
+CATALOGUE: dict[ProblemCode, KnownProblem] = {
+    "bad_request": KnownProblem(400, "The request is not well formed"),
+    "malformed_json": KnownProblem(400, "The body is not valid JSON"),
+    "validation_error": KnownProblem(422, "The request does not fit the schema", "See /openapi.json for the fields."),
+    "missing_credentials": KnownProblem(
+        401,
+        "A key is required",
+        "Send the header 'Authorization: Bearer <key>'; `lowbit serve` names the file it is in.",
+    ),
+    "invalid_credentials": KnownProblem(
+        401, "The key is not valid", "Check for a truncated, revoked or expired key, or a key of another service."
+    ),
+    "host_not_allowed": KnownProblem(
+        400, "The Host header names a host that this service does not answer for", "Start it with --allowed-hosts NAME."
+    ),
+    "not_found": KnownProblem(
+        404, "There is nothing at this address", "Ids are case sensitive; lists show what exists."
+    ),
+    "method_not_allowed": KnownProblem(405, "The method is not allowed here", "The Allow header lists what is."),
+    "body_too_large": KnownProblem(413, "The JSON body is too large"),
+    "length_required": KnownProblem(411, "Content-Length is required"),
+    "unsupported_media_type": KnownProblem(415, "The Content-Type is not supported here"),
+    "invalid_cursor": KnownProblem(400, "The cursor is not one of this list", "Use `last_id` of the previous page."),
+    "range_not_satisfiable": KnownProblem(416, "The range lies outside the content"),
+    "precondition_failed": KnownProblem(412, "The resource has changed", "Fetch it again and use its current ETag."),
+    "invalid_state_transition": KnownProblem(409, "The job's status does not allow this"),
+    "resource_in_use": KnownProblem(409, "Something else still refers to this resource"),
+    "internal": KnownProblem(500, "The service failed", "Report the request id to whoever runs the service.", True),
+    "service_unavailable": KnownProblem(503, "A part of the service is not reachable", "Try again shortly.", True),
+    "upload_too_large": KnownProblem(413, "The file is larger than this service accepts"),
+    "file_empty": KnownProblem(422, "The file is empty"),
+    "file_purpose_mismatch": KnownProblem(422, "The file was uploaded for another purpose"),
+    "model_format_not_supported": KnownProblem(415, "The model's format is not supported"),
+    "dataset_format_not_supported": KnownProblem(
+        415, "The data set's format is not supported", "Save the arrays with numpy.savez(path, name=array)."
+    ),
+    "checksum_mismatch": KnownProblem(
+        400, "The bytes received are not the bytes announced", "Send the file again.", True
+    ),
+    "onnx_parse_error": KnownProblem(
+        422, "The file is not a whole ONNX model", "It may be cut off: compare its size with the original's."
+    ),
+    "onnx_invalid": KnownProblem(
+        422, "The ONNX model breaks a rule of the format", "onnx.checker.check_model shows it too."
+    ),
+    "onnx_external_data_missing": KnownProblem(
+        422,
+        "The ONNX model keeps weights in another file",
+        "Save it as one file: onnx.save_model(onnx.load(path), out, save_as_external_data=False).",
+    ),
+    "onnx_operator_not_allowed": KnownProblem(
+        422, "The ONNX model uses an operator outside the standard", "Export with standard operators only."
+    ),
+    "onnx_opset_unsupported": KnownProblem(
+        422, "The ONNX model's version is not supported", "onnx.version_converter can move a model to a newer opset."
+    ),
+    "onnx_tensor_too_large": KnownProblem(422, "A tensor declares a size that no real model has"),
+    "model_not_ready": KnownProblem(
+        409, "The model is still being inspected", "Wait until its status is `ready`.", True
+    ),
+    "model_rejected": KnownProblem(422, "The model was rejected", "The model's `problem` says why."),
+    "model_already_quantized": KnownProblem(422, "The model is quantized already", "Upload the float original."),
+    "model_not_runnable": KnownProblem(422, "ONNX Runtime cannot run the model"),
+    "nonfinite_weights": KnownProblem(
+        422, "The model holds NaN or infinite weights", "Repair or retrain the float model."
+    ),
+    "npz_invalid": KnownProblem(
+        422, "The file is not a whole npz archive", "Save it with numpy.savez(path, name=array)."
+    ),
+    "npz_pickle_not_allowed": KnownProblem(
+        422,
+        "The npz holds Python objects",
+        "Convert to a numeric dtype first: object arrays are pickles, which are code.",
+    ),
+    "npz_fortran_order": KnownProblem(
+        422, "An array is stored column by column", "Save numpy.ascontiguousarray(array), so that it can be streamed."
+    ),
+    "archive_bomb": KnownProblem(422, "The archive unpacks to far more than it holds"),
+    "archive_unsupported": KnownProblem(422, "The archive uses a feature that is not supported", "Use numpy.savez."),
+    "calibration_empty": KnownProblem(422, "The data set has no samples", "Store at least one; 100 to 500 are usual."),
+    "calibration_nonfinite": KnownProblem(
+        422, "The data holds NaN or infinite values", "Remove or repair these samples."
+    ),
+    "calibration_input_missing": KnownProblem(422, "The data set lacks an input of the model"),
+    "calibration_shape_mismatch": KnownProblem(422, "The data's shape does not fit the model"),
+    "calibration_dtype_mismatch": KnownProblem(422, "The data's element type does not fit the model"),
+    "calibration_too_large": KnownProblem(422, "The data set unpacks to more than this service accepts"),
+    "labels_invalid": KnownProblem(422, "The labels are not class indices", "Store integers from 0 in `labels`."),
+    "labels_length_mismatch": KnownProblem(422, "The labels do not fit the samples"),
+    "labels_missing": KnownProblem(
+        422, "An accuracy goal needs labels", "Add an integer array `labels` to the evaluation data, or drop the goal."
+    ),
+    "dataset_not_ready": KnownProblem(409, "The data set is still being inspected", "Wait for status `ready`.", True),
+    "dataset_rejected": KnownProblem(422, "The data set was rejected", "The data set's `problem` says why."),
+    "target_unavailable": KnownProblem(422, "No such target"),
+    "recipe_node_not_found": KnownProblem(422, "The recipe names a node that the model does not have"),
+    "nothing_to_quantize": KnownProblem(422, "Nothing in the model can be quantized"),
+    "inspection_crashed": KnownProblem(
+        422, "Inspecting the file ended abnormally", "The file is likely damaged; open it with its own library first."
+    ),
+    "job_quarantined": KnownProblem(500, "The job's process died repeatedly; it will not be tried again"),
+    "worker_lost": KnownProblem(500, "The worker vanished during the job", None, True),
+    "out_of_memory": KnownProblem(507, "The job needed more memory than it may use"),
+    "insufficient_scratch": KnownProblem(507, "The worker's disk is full", None, True),
+    "artifact_store_unavailable": KnownProblem(503, "The artifact store cannot be reached", None, True),
+}

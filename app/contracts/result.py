@@ -1,0 +1,137 @@
+"""What came out of a quantize job. Every figure says what it was measured on."""
+
+from typing import Literal
+
+from app.contracts.inspection import Notice
+from app.contracts.model import Contract
+from app.contracts.recipe import Recipe
+
+Interval = tuple[float, float]
+"""A 95 % confidence interval: (low, high)."""
+
+Outcome = Literal["objective_met", "objective_unmet", "no_objective"]
+
+
+class Latency(Contract):
+    """Milliseconds for one call of the model, over the rounds of one run."""
+
+    p50: float
+    p90: float
+    p99: float
+    mean: float
+    std: float
+
+
+class BatchBenchmark(Contract):
+    batch_size: int
+    latency_ms: Latency
+    speedup: float
+    """Median latency of the float model over this one's, both from the same interleaved run."""
+    rounds: int
+
+
+class Metrics(Contract):
+    """One variant's figures. `null` means not measured, never zero."""
+
+    size_bytes: int
+    accuracy: float | None = None
+    accuracy_ci95: Interval | None = None
+    accuracy_delta: float | None = None
+    """Accuracy minus the float model's, on the same samples."""
+    accuracy_delta_ci95: Interval | None = None
+    agreement: float | None = None
+    """Share of predictions whose top-1 class equals the float model's."""
+    agreement_ci95: Interval | None = None
+    sqnr_db: float | None = None
+    """Of the model's outputs against the float model's; null when they are equal to the last bit."""
+    samples: int = 0
+    latency_ms: Latency | None = None
+    """At the first batch size that was asked for."""
+    speedup: float | None = None
+    throughput_per_s: float | None = None
+    benchmark: tuple[BatchBenchmark, ...] = ()
+
+
+class LayerReport(Contract):
+    """What became of one operator that could have been quantized."""
+
+    node: str
+    op_type: str
+    quantized: bool
+    reason: str
+    """Why it was quantized or left in float."""
+
+
+class VariantOutcome(Contract):
+    """One candidate as the job's process hands it over; `key` is unique within the job."""
+
+    key: str
+    role: Literal["baseline", "candidate"]
+    label: str
+    calibration_method: str | None = None
+    percentile: float | None = None
+    metrics: Metrics
+    admissible: bool
+    """True when the objective's accuracy floor is met, or none was set."""
+
+
+class OutputFile(Contract):
+    """A file that the job's process left in its output folder."""
+
+    path: str
+    """Relative to the output folder."""
+    kind: Literal["model", "report"]
+    media_type: str
+    variant_key: str | None = None
+
+
+class Environment(Contract):
+    """The conditions of every figure of a job."""
+
+    runtime: str
+    runtime_version: str
+    cpu: str
+    cpu_has_vnni: bool
+    threads: int
+    python: str
+    lowbit: str
+
+
+class QuantizeOutcome(Contract):
+    """All that a finished quantize job leaves behind, except the bytes of its files."""
+
+    outcome: Outcome
+    verdict: str
+    """One plain sentence."""
+    best: str
+    """Key of the variant that was chosen."""
+    pareto: tuple[str, ...]
+    """Keys of the variants that no other beats in accuracy (else agreement), latency and size together."""
+    variants: tuple[VariantOutcome, ...]
+    files: tuple[OutputFile, ...]
+    layers: tuple[LayerReport, ...]
+    recipe: Recipe
+    environment: Environment
+    warnings: tuple[Notice, ...]
+
+
+class VariantMetrics(Metrics):
+    """Metrics with the variant they belong to."""
+
+    variant_id: str
+    label: str
+
+
+class JobResult(Contract):
+    """The `result` of a succeeded job."""
+
+    outcome: Outcome
+    verdict: str
+    best_variant_id: str
+    baseline: VariantMetrics
+    best: VariantMetrics
+    pareto: tuple[str, ...]
+    """Variant ids."""
+    layers_quantized: int
+    layers_float: int
+    environment: Environment

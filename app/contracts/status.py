@@ -1,0 +1,70 @@
+"""What a job can be, and the only table of how it may change."""
+
+from enum import StrEnum
+
+
+class JobKind(StrEnum):
+    """All asynchronous work is a row of one table; `/v1/jobs` shows the users' kinds only."""
+
+    QUANTIZE = "quantize"
+    INSPECT_MODEL = "inspect_model"
+    INSPECT_DATASET = "inspect_dataset"
+
+
+USER_KINDS = frozenset({JobKind.QUANTIZE})
+
+
+class Queue(StrEnum):
+    """Where a job waits. Inspections have a queue of their own, so that none waits behind an hour of calibration."""
+
+    INSPECT = "inspect"
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+class JobStatus(StrEnum):
+    QUEUED = "queued"  # waits for a worker; also after a lost attempt
+    RUNNING = "running"  # a worker holds the lease
+    CANCELLING = "cancelling"  # a worker holds the lease and was asked to stop
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
+LEASED = frozenset({JobStatus.RUNNING, JobStatus.CANCELLING})
+
+TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED}),
+    # back to queued: the worker was lost or shut down, and attempts are left
+    JobStatus.RUNNING: frozenset({JobStatus.QUEUED, JobStatus.CANCELLING, JobStatus.SUCCEEDED, JobStatus.FAILED}),
+    # succeeded: the work was finished before the request to stop was seen
+    JobStatus.CANCELLING: frozenset({JobStatus.CANCELLED, JobStatus.SUCCEEDED, JobStatus.FAILED}),
+    JobStatus.SUCCEEDED: frozenset(),
+    JobStatus.FAILED: frozenset(),
+    JobStatus.CANCELLED: frozenset(),
+}
+
+
+class Stage(StrEnum):
+    """The steps inside `running`. Stages are data: a new one breaks no client."""
+
+    FETCH = "fetch"
+    INSPECT = "inspect"
+    BASELINE = "baseline"
+    CALIBRATE = "calibrate"
+    QUANTIZE = "quantize"
+    EVALUATE = "evaluate"
+    BENCHMARK = "benchmark"
+    PACKAGE = "package"
+
+
+QUANTIZE_STAGES: tuple[Stage, ...] = tuple(Stage)
+
+
+class ResourceStatus(StrEnum):
+    """The life of a model or a data set."""
+
+    INSPECTING = "inspecting"
+    READY = "ready"
+    REJECTED = "rejected"

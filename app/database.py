@@ -1,0 +1,47 @@
+"""Connections and transactions of the API: one request, one transaction, committed before the answer is sent."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from app.jobs.announce import Announcer
+
+POOL_SIZE = 10
+STATEMENT_TIMEOUT_MS = 15_000
+"""No query of the API is near this; one that hangs must not hold its connection for ever."""
+
+
+def make_engine(url: str) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_SIZE,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": 5,
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
+        },
+    )
+
+
+def make_sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+def sessions_of(request: Request) -> async_sessionmaker[AsyncSession]:
+    return cast("async_sessionmaker[AsyncSession]", request.app.state.sessions)
+
+
+async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
+    """Commit when the endpoint returns; then, and only then, announce the jobs it queued."""
+    async with sessions_of(request)() as session:
+        yield session
+        await session.commit()
+        announcer: Announcer = request.app.state.announcer
+        announcer.announce_soon(session.info.pop("queues", ()))
+
+
+# scope="function": FastAPI would otherwise run the commit after the answer has left, and a failed one would be a lie
+Transaction = Annotated[AsyncSession, Depends(transaction, scope="function")]

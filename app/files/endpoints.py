@@ -1,0 +1,151 @@
+"""Files over HTTP: sent in one request, as a form or as raw octets; fetched whole or in part."""
+
+import base64
+import binascii
+import re
+from typing import Annotated, Any, get_args
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.auth.principal import Caller
+from app.content import CONTENT_RESPONSES, Stored, serve
+from app.contracts.problem import refuse
+from app.database import Transaction
+from app.files import service
+from app.files.form import FormUpload
+from app.files.reception import Reception, receive_raw, too_large
+from app.files.schemas import FileRead
+from app.files.sniff import Purpose
+from app.problems import documented
+from app.services import Services
+
+router = APIRouter(prefix="/v1/files", tags=["files"])
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file", "purpose"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "purpose": {"type": "string", "enum": list(get_args(Purpose))},
+                    },
+                }
+            },
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=FileRead,
+    operation_id="create_file",
+    openapi_extra=_BODY,
+    responses=documented(
+        "bad_request",
+        "checksum_mismatch",
+        "upload_too_large",
+        "unsupported_media_type",
+        "model_format_not_supported",
+        "insufficient_scratch",
+        "artifact_store_unavailable",
+    ),
+)
+async def create_file(
+    request: Request,
+    response: Response,
+    caller: Caller,
+    session: Transaction,
+    services: Services,
+    purpose: Annotated[Purpose | None, Query(description="Required with raw octets; a field of the form.")] = None,
+    filename: Annotated[str | None, Query(max_length=1024, description="With raw octets.")] = None,
+) -> FileRead:
+    """Upload one file. `curl -F purpose=model -F file=@model.onnx` is enough."""
+    limit = services.settings.max_upload_bytes
+    if int(request.headers.get("content-length") or 0) > limit + _FORM_OVERHEAD:
+        raise too_large(limit)
+    with Reception(services.settings.require_scratch_dir() / "uploads", max_bytes=limit) as received:
+        form = await _receive(request, received)
+        row = await service.keep(
+            session,
+            services.store,
+            _checked(request, received),
+            tenant_id=caller.tenant_id,
+            filename=(form.filename if form else filename) or "upload",
+            purpose=_purpose(form.fields.get("purpose") if form else purpose),
+        )
+    response.headers["Location"] = f"/v1/files/{row.id}"
+    return FileRead.of(row)
+
+
+_FORM_OVERHEAD = 64 * 1024
+"""Boundaries and headers of a form may add this much to the file's own size."""
+
+
+async def _receive(request: Request, received: Reception) -> FormUpload | None:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        form = FormUpload(request.headers["content-type"], received)
+        await form.read(request.stream())
+        return form
+    if kind not in {"application/octet-stream", ""}:
+        raise refuse(
+            "unsupported_media_type",
+            "A file is sent as multipart/form-data or application/octet-stream.",
+            hint="curl -F purpose=model -F file=@model.onnx",
+        )
+    await receive_raw(request.stream(), received)
+    return None
+
+
+def _purpose(given: str | None) -> Purpose:
+    for known in get_args(Purpose):
+        if given == known:
+            return known  # type: ignore[no-any-return]  # get_args forgets the literal type
+    raise refuse("validation_error", "`purpose` must be 'model' or 'dataset'.", pointer="/purpose")
+
+
+def _checked(request: Request, received: Reception) -> Reception:
+    """Compare with the digest that the client announced, if it did (Repr-Digest or Content-Digest, RFC 9530)."""
+    announced = request.headers.get("repr-digest") or request.headers.get("content-digest") or ""
+    found = re.search(r"sha-256=:([A-Za-z0-9+/=]{44}):", announced)
+    if found:
+        try:
+            expected = base64.b64decode(found.group(1), validate=True).hex()
+        except binascii.Error as error:
+            raise refuse("bad_request", "The digest header is not well formed.") from error
+        if expected != received.finish():
+            raise refuse("checksum_mismatch", "The file's sha256 is not the one announced.")
+    return received
+
+
+@router.get("/{file_id}", response_model=FileRead, operation_id="get_file", responses=documented("not_found"))
+async def get_file(file_id: str, caller: Caller, session: Transaction) -> FileRead:
+    """One file's facts."""
+    return FileRead.of(await service.get(session, file_id, tenant_id=caller.tenant_id))
+
+
+@router.get("/{file_id}/content", operation_id="get_file_content", response_class=Response, responses=CONTENT_RESPONSES)
+@router.head(
+    "/{file_id}/content", operation_id="head_file_content", response_class=Response, responses=CONTENT_RESPONSES
+)
+async def get_content(
+    file_id: str, request: Request, caller: Caller, session: Transaction, services: Services
+) -> Response:
+    """The file's bytes. Supports Range, If-Range, If-Match and If-None-Match."""
+    row = await service.get(session, file_id, tenant_id=caller.tenant_id)
+    return await serve(request, services.store, Stored(row.tenant_id, row.sha256, row.bytes, row.filename))
+
+
+@router.delete(
+    "/{file_id}", status_code=204, operation_id="delete_file", responses=documented("not_found", "resource_in_use")
+)
+async def delete_file(file_id: str, caller: Caller, session: Transaction) -> None:
+    """Forget a file that nothing refers to."""
+    await service.delete(session, file_id, tenant_id=caller.tenant_id)

@@ -1,0 +1,75 @@
+"""Keeping, finding and removing files."""
+
+from pathlib import Path
+
+import anyio.to_thread
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.contracts.problem import Problem, ProblemFound, quoted, refuse
+from app.files.reception import Reception
+from app.files.sniff import Purpose, sniff
+from app.ids import new_id
+from app.storage import ObjectStore
+from app.storage.errors import StorageError
+from app.tables import File
+
+MAX_FILENAME = 255
+
+
+async def keep(
+    session: AsyncSession, store: ObjectStore, received: Reception, *, tenant_id: str, filename: str, purpose: Purpose
+) -> File:
+    """Store what was received and record it. The bytes are in the store before the row that names them is."""
+    found = sniff(received.head, purpose)
+    if isinstance(found, Problem):
+        raise ProblemFound(found)
+    digest = received.finish()
+    await _put(store, received.path, tenant_id=tenant_id, sha256=digest)
+    row = File(
+        id=new_id("file"),
+        tenant_id=tenant_id,
+        filename=safe_filename(filename),
+        purpose=purpose,
+        format=found,
+        bytes=received.bytes,
+        sha256=digest,
+    )
+    session.add(row)
+    await session.flush()
+    return row
+
+
+async def get(session: AsyncSession, file_id: str, *, tenant_id: str) -> File:
+    row = await session.scalar(select(File).where(File.tenant_id == tenant_id, File.id == file_id))
+    if row is None:
+        raise refuse("not_found", "There is no such file.")
+    return row
+
+
+async def delete(session: AsyncSession, file_id: str, *, tenant_id: str) -> None:
+    row = await get(session, file_id, tenant_id=tenant_id)
+    await session.delete(row)
+    await refuse_if_in_use(session, "A model or a data set was made from this file.")
+
+
+async def refuse_if_in_use(session: AsyncSession, detail: str) -> None:
+    """Send the deletion to the database; a foreign key that objects means that something refers to the row."""
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        raise refuse("resource_in_use", detail, hint="Delete what refers to it first.") from error
+
+
+def safe_filename(name: str) -> str:
+    """The last component of what the client called the file, printable. It is shown, and never used as a path."""
+    base = name.replace("\\", "/").rsplit("/", 1)[-1].strip()
+    return quoted(base)[:MAX_FILENAME] or "upload"
+
+
+async def _put(store: ObjectStore, path: Path, *, tenant_id: str, sha256: str) -> None:
+    try:
+        await anyio.to_thread.run_sync(lambda: store.put_file(path, tenant_id=tenant_id, sha256=sha256))
+    except StorageError as error:
+        raise refuse("artifact_store_unavailable", "The file could not be stored.") from error

@@ -1,0 +1,76 @@
+"""The verbs that models and data sets share, over HTTP."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import select
+
+from app.auth.principal import Caller
+from app.contracts.status import ResourceStatus
+from app.database import Transaction, sessions_of
+from app.files import service as files
+from app.inspected import service
+from app.inspected.schemas import InspectedCreate, InspectedRead
+from app.pagination import Listing, PageQuery, listing, one_page
+from app.problems import documented
+from app.tables import Dataset, File, Model
+from app.waiting import PreferredWait, until
+
+
+def inspected_router(table: type[Model] | type[Dataset], schema: type[InspectedRead], *, path: str) -> APIRouter:
+    """A router for one kind of resource: create, list, get, delete."""
+    kind = service.kind_of(table)
+    singular = path.removesuffix("s")
+    router = APIRouter(prefix=f"/v1/{path}", tags=[path])
+
+    @router.post(
+        "",
+        status_code=201,
+        response_model=schema,
+        operation_id=f"create_{singular}",
+        summary=f"Make a {kind.noun} of an uploaded file; a worker inspects it",
+        responses=documented("not_found", "file_purpose_mismatch", "malformed_json", "body_too_large"),
+    )
+    async def create(body: InspectedCreate, response: Response, caller: Caller, session: Transaction) -> InspectedRead:
+        row = await service.create(session, table, tenant_id=caller.tenant_id, file_id=body.file_id, name=body.name)
+        response.headers["Location"] = f"/v1/{path}/{row.id}"
+        return schema.of(row, await files.get(session, row.file_id, tenant_id=caller.tenant_id))
+
+    @router.get(
+        "",
+        response_model=Listing[schema],  # type: ignore[valid-type]  # the class is a value here, and only here
+        operation_id=f"list_{path}",
+        summary=f"List {kind.noun}s, newest first",
+        responses=documented("invalid_cursor"),
+    )
+    async def list_page(page: PageQuery, caller: Caller, session: Transaction) -> dict[str, Any]:
+        joined = select(table, File).join(File, File.id == table.file_id).where(table.tenant_id == caller.tenant_id)
+        rows = (await session.execute(one_page(joined, table.id, page, prefix=kind.prefix))).all()
+        return listing([schema.of(row, file) for row, file in rows], page)
+
+    @router.get(
+        "/{resource_id}",
+        response_model=schema,
+        operation_id=f"get_{singular}",
+        summary=f"Get a {kind.noun}; `Prefer: wait=30` answers when its inspection is over",
+        responses=documented("not_found"),
+    )
+    async def get(resource_id: str, request: Request, caller: Caller, wait: PreferredWait) -> InspectedRead:
+        async def read() -> InspectedRead:
+            async with sessions_of(request)() as session:
+                row = await service.get(session, table, resource_id, tenant_id=caller.tenant_id)
+                return schema.of(row, await files.get(session, row.file_id, tenant_id=caller.tenant_id))
+
+        return await until(read, lambda seen: seen.status != ResourceStatus.INSPECTING, seconds=wait)
+
+    @router.delete(
+        "/{resource_id}",
+        status_code=204,
+        operation_id=f"delete_{singular}",
+        summary=f"Forget a {kind.noun} that no job names",
+        responses=documented("not_found", "resource_in_use"),
+    )
+    async def delete(resource_id: str, caller: Caller, session: Transaction) -> None:
+        await service.delete(session, table, resource_id, tenant_id=caller.tenant_id)
+
+    return router

@@ -1,0 +1,133 @@
+"""Jobs over HTTP."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from app.auth.principal import Caller
+from app.contracts.status import TERMINAL, JobStatus
+from app.database import Transaction, sessions_of
+from app.jobs import service, submission
+from app.jobs.schemas import JobCreate, JobRead, ValidationRead
+from app.pagination import Listing, Page, listing, one_page
+from app.problems import documented
+from app.services import Services
+from app.tables import Job
+from app.waiting import PreferredWait, until
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+_REFUSALS = documented(
+    "not_found",
+    "model_not_ready",
+    "dataset_not_ready",
+    "model_rejected",
+    "dataset_rejected",
+    "model_already_quantized",
+    "calibration_input_missing",
+    "calibration_shape_mismatch",
+    "calibration_dtype_mismatch",
+    "labels_missing",
+    "target_unavailable",
+    "malformed_json",
+    "body_too_large",
+)
+
+
+class JobsPage(Page):
+    status: JobStatus | None = None
+
+
+@router.post("", status_code=202, response_model=JobRead, operation_id="create_job", responses=_REFUSALS)
+async def create_job(
+    body: JobCreate, response: Response, caller: Caller, session: Transaction, services: Services
+) -> JobRead:
+    """Queue a job. What can be known to fail is refused now."""
+    row = await submission.create(
+        session, body, tenant_id=caller.tenant_id, max_attempts=services.settings.max_attempts
+    )
+    await session.refresh(row)
+    response.headers["Location"] = f"/v1/jobs/{row.id}"
+    response.headers["ETag"] = _etag(row.version)
+    return JobRead.of(row)
+
+
+@router.post(
+    "/validate",
+    response_model=ValidationRead,
+    operation_id="validate_job",
+    responses=documented("malformed_json", "body_too_large"),
+)
+async def validate_job(body: JobCreate, caller: Caller, session: Transaction) -> ValidationRead:
+    """What would become of a job; nothing is stored."""
+    problems = await submission.find_problems(session, body, tenant_id=caller.tenant_id)
+    return ValidationRead(ok=not problems, problems=problems, warnings=[], resolved_recipe=body.recipe.resolve())
+
+
+@router.get("", response_model=Listing[JobRead], operation_id="list_jobs", responses=documented("invalid_cursor"))
+async def list_jobs(page: Annotated[JobsPage, Query()], caller: Caller, session: Transaction) -> dict[str, object]:
+    """The caller's jobs, newest first."""
+    statement = service.users_jobs(caller.tenant_id, status=page.status)
+    rows = (await session.scalars(one_page(statement, Job.id, page, prefix="job"))).all()
+    return listing([JobRead.of(row) for row in rows], page)
+
+
+@router.get(
+    "/{job_id}",
+    response_model=JobRead,
+    operation_id="get_job",
+    responses={**documented("not_found"), 304: {"description": "The job is as the client knows it."}},
+)
+async def get_job(
+    job_id: str,
+    request: Request,
+    response: Response,
+    caller: Caller,
+    wait: PreferredWait,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> JobRead | Response:
+    """One job. With `Prefer: wait=30` the answer is held until the job has changed (If-None-Match) or ended."""
+    known = _versions(if_none_match)
+
+    async def read() -> Job:
+        async with sessions_of(request)() as session:
+            return await service.get(session, job_id, tenant_id=caller.tenant_id)
+
+    def settled(row: Job) -> bool:
+        return row.status in TERMINAL or (bool(known) and row.version not in known)
+
+    row = await until(read, settled, seconds=wait)
+    headers = {"ETag": _etag(row.version)}
+    if wait:
+        headers["Preference-Applied"] = f"wait={wait:.0f}"
+    if row.version in known:
+        return Response(status_code=304, headers=headers)
+    response.headers.update(headers)
+    return JobRead.of(row)
+
+
+@router.post(
+    "/{job_id}/cancel",
+    status_code=202,
+    response_model=JobRead,
+    operation_id="cancel_job",
+    responses={
+        **documented("not_found", "invalid_state_transition"),
+        200: {"model": JobRead, "description": "The job is cancelled."},
+    },
+)
+async def cancel_job(job_id: str, response: Response, caller: Caller, session: Transaction) -> JobRead:
+    """Ask a job to stop. A queued one is cancelled at once, a running one within two heartbeats."""
+    row = await service.cancel(session, job_id, tenant_id=caller.tenant_id)
+    if row.status == JobStatus.CANCELLED:
+        response.status_code = 200
+    return JobRead.of(row)
+
+
+def _etag(version: int) -> str:
+    return f'"v{version}"'
+
+
+def _versions(if_none_match: str | None) -> set[int]:
+    return {int(v) for v in re.findall(r'"v(\d{1,18})"', if_none_match or "")}

@@ -1,0 +1,102 @@
+"""What a client sends to make a job, and what it gets back."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.contracts.inspection import Notice
+from app.contracts.objective import Benchmark, Objective
+from app.contracts.problem import Problem
+from app.contracts.recipe import Recipe, RecipeRequest
+from app.contracts.result import JobResult
+from app.contracts.status import TERMINAL, JobKind, JobStatus, Stage
+from app.inspected.schemas import Name
+from app.tables import Job
+
+ResourceId = Annotated[str, Field(max_length=64)]
+LabelText = Annotated[str, Field(max_length=200)]
+
+
+class JobCreate(BaseModel):
+    """A quantize job: a model, data, and a goal."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name | None = None
+    model_id: ResourceId
+    calibration_dataset_id: ResourceId
+    evaluation_dataset_id: ResourceId | None = None
+    target: Annotated[str, Field(max_length=64)] = "onnxruntime-cpu"
+    recipe: RecipeRequest = RecipeRequest()
+    objective: Objective = Objective()
+    benchmark: Benchmark = Benchmark()
+    labels: Annotated[dict[LabelText, LabelText], Field(max_length=32)] = {}
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+class StageRead(BaseModel):
+    name: Stage
+    status: Literal["pending", "running", "succeeded", "failed"]
+    duration_s: float | None = None
+
+
+class ProgressRead(BaseModel):
+    """Of the current stage."""
+
+    fraction: float
+    completed: int
+    total: int
+    unit: str
+
+
+class JobLinks(BaseModel):
+    self: str
+    variants: str
+    artifacts: str
+
+
+class JobRead(BaseModel):
+    id: str
+    object: Literal["job"] = "job"
+    kind: JobKind
+    name: str
+    status: JobStatus
+    done: bool
+    stage: Stage | None
+    progress: ProgressRead | None
+    stages: list[StageRead]
+    attempt: int
+    model_id: str
+    calibration_dataset_id: str
+    evaluation_dataset_id: str | None
+    target: str
+    recipe: Recipe
+    objective: Objective
+    benchmark: Benchmark
+    result: JobResult | None
+    error: Problem | None
+    warnings: list[Notice]
+    labels: dict[str, str]
+    seed: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    links: JobLinks
+
+    @classmethod
+    def of(cls, row: Job) -> "JobRead":
+        here = f"/v1/jobs/{row.id}"
+        fields: dict[str, Any] = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        fields["done"] = row.status in TERMINAL
+        fields["links"] = {"self": here, "variants": f"{here}/variants", "artifacts": f"{here}/artifacts"}
+        return cls.model_validate(fields)
+
+
+class ValidationRead(BaseModel):
+    """What would become of a job, without making it."""
+
+    ok: bool
+    problems: list[Problem]
+    warnings: list[Notice]
+    resolved_recipe: Recipe

@@ -1,0 +1,135 @@
+"""From a request to a queued job: everything that can be known to fail is refused here, before any work."""
+
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.contracts.codes import ProblemCode
+from app.contracts.fit import check_fit
+from app.contracts.inspection import DatasetInspection, ModelInspection
+from app.contracts.problem import Problem, ProblemDetail, ProblemFound, problem, quoted
+from app.contracts.status import JobKind, ResourceStatus
+from app.ids import new_id
+from app.jobs.schemas import JobCreate
+from app.jobs.targets import QUEUE_OF_TARGET
+from app.tables import Dataset, Job, Model
+
+
+class _Named(NamedTuple):
+    """What the request names; a field is None if there is no such thing."""
+
+    model: Model | None
+    calibration: Dataset | None
+    evaluation: Dataset | None
+
+
+async def enqueue(session: AsyncSession, job: Job) -> None:
+    """Queue a job; it is announced to the workers when the transaction has been committed."""
+    session.add(job)
+    session.info.setdefault("queues", set()).add(str(job.queue))
+    await session.flush()
+
+
+async def create(session: AsyncSession, wanted: JobCreate, *, tenant_id: str, max_attempts: int) -> Job:
+    """Queue a quantize job, or raise the first of its problems."""
+    problems = await find_problems(session, wanted, tenant_id=tenant_id)
+    if problems:
+        raise ProblemFound(problems[0])
+    job = Job(
+        id=new_id("job"),
+        tenant_id=tenant_id,
+        kind=JobKind.QUANTIZE,
+        queue=QUEUE_OF_TARGET[wanted.target],
+        name=wanted.name or "",
+        model_id=wanted.model_id,
+        calibration_dataset_id=wanted.calibration_dataset_id,
+        evaluation_dataset_id=wanted.evaluation_dataset_id,
+        target=wanted.target,
+        recipe=wanted.recipe.resolve().model_dump(mode="json"),
+        objective=wanted.objective.model_dump(mode="json"),
+        benchmark=wanted.benchmark.model_dump(mode="json"),
+        labels=wanted.labels,
+        seed=wanted.seed,
+        max_attempts=max_attempts,
+    )
+    job.name = wanted.name or f"{wanted.recipe.preset}-{job.id[-6:]}"
+    await enqueue(session, job)
+    return job
+
+
+async def find_problems(session: AsyncSession, wanted: JobCreate, *, tenant_id: str) -> list[Problem]:
+    """All that is wrong with a request, in the order in which a user would want to mend it."""
+    named = await _look_up(session, wanted, tenant_id=tenant_id)
+    found = [
+        _target_problem(wanted),
+        _resource_problem(named.model, "/model_id", "model", "model_not_ready", "model_rejected"),
+        _dataset_problem(named.calibration, "/calibration_dataset_id"),
+        _dataset_problem(named.evaluation, "/evaluation_dataset_id") if wanted.evaluation_dataset_id else None,
+    ]
+    if not any(found):
+        found = _fit_problems(wanted, named)
+    return [p for p in found if p is not None]
+
+
+async def _look_up(session: AsyncSession, wanted: JobCreate, *, tenant_id: str) -> _Named:
+    ids = [i for i in (wanted.calibration_dataset_id, wanted.evaluation_dataset_id) if i]
+    model = await session.scalar(select(Model).where(Model.tenant_id == tenant_id, Model.id == wanted.model_id))
+    rows = await session.scalars(select(Dataset).where(Dataset.tenant_id == tenant_id, Dataset.id.in_(ids)))
+    datasets = {row.id: row for row in rows}
+    return _Named(model, datasets.get(wanted.calibration_dataset_id), datasets.get(wanted.evaluation_dataset_id or ""))
+
+
+def _target_problem(wanted: JobCreate) -> Problem | None:
+    if wanted.target in QUEUE_OF_TARGET:
+        return None
+    return problem(
+        "target_unavailable",
+        f"No worker builds for '{quoted(wanted.target)}'.",
+        pointer="/target",
+        hint="Available: " + ", ".join(sorted(QUEUE_OF_TARGET)),
+    )
+
+
+def _dataset_problem(row: Dataset | None, pointer: str) -> Problem | None:
+    return _resource_problem(row, pointer, "data set", "dataset_not_ready", "dataset_rejected")
+
+
+def _resource_problem(
+    row: Model | Dataset | None, pointer: str, noun: str, not_ready: ProblemCode, rejected: ProblemCode
+) -> Problem | None:
+    if row is None:
+        return problem("not_found", f"There is no such {noun}.", pointer=pointer)
+    if row.status == ResourceStatus.INSPECTING:
+        return problem(not_ready, f"The {noun} is still being inspected.", pointer=pointer)
+    if row.status == ResourceStatus.REJECTED:
+        why = (row.problem or {}).get("detail", "")
+        return problem(rejected, f"The {noun} was rejected: {why}", pointer=pointer)
+    return None
+
+
+def _fit_problems(wanted: JobCreate, named: _Named) -> list[Problem | None]:
+    assert named.model is not None
+    assert named.calibration is not None
+    model = ModelInspection.model_validate(named.model.inspection)
+    found: list[Problem | None] = []
+    if model.already_quantized:
+        found.append(problem("model_already_quantized", "The model holds quantize operators.", pointer="/model_id"))
+    calibration = DatasetInspection.model_validate(named.calibration.inspection)
+    found.append(_pointing(check_fit(model, calibration), "/calibration_dataset_id"))
+    evaluation = None
+    if named.evaluation is not None:
+        evaluation = DatasetInspection.model_validate(named.evaluation.inspection)
+        found.append(_pointing(check_fit(model, evaluation), "/evaluation_dataset_id"))
+    if wanted.objective.max_accuracy_drop is not None and not (evaluation and evaluation.has_labels):
+        detail = "`max_accuracy_drop` needs an evaluation data set with labels."
+        found.append(problem("labels_missing", detail, pointer="/objective/max_accuracy_drop"))
+    return found
+
+
+def _pointing(found: Problem | None, pointer: str) -> Problem | None:
+    """The same problem, with the pointer to the data set that has it."""
+    if found is None:
+        return None
+    details = found.errors or (ProblemDetail(detail=found.detail),)
+    return found.model_copy(update={"errors": tuple(d.model_copy(update={"pointer": pointer}) for d in details)})

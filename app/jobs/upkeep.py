@@ -1,0 +1,56 @@
+"""The API's background loop: takes jobs from silent workers and announces again what still waits.
+
+Every API process runs it; the statements tolerate that, so no leader is needed.
+"""
+
+import asyncio
+import time
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from app.jobs import lease, subjects
+from app.jobs.announce import Announcer
+from app.settings import Settings
+
+log = structlog.get_logger("lowbit.upkeep")
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+async def keep_up(sessions: Sessions, announcer: Announcer, settings: Settings) -> None:
+    """Run until cancelled. An outage of the database or the broker is logged and waited out."""
+    next_reap = time.monotonic()
+    while True:
+        try:
+            if time.monotonic() >= next_reap:
+                next_reap = time.monotonic() + settings.reap_seconds
+                await reap(sessions)
+            await dispatch(sessions, announcer)
+        except (DBAPIError, OSError) as error:
+            log.warning("upkeep postponed", error=type(error).__name__)
+        except Exception:  # the loop must outlive whatever one round met; the log says what it was
+            log.exception("upkeep failed")
+        await asyncio.sleep(settings.dispatch_seconds)
+
+
+async def reap(sessions: Sessions) -> int:
+    """Return the number of jobs that were taken from silent workers."""
+    async with sessions.begin() as session:
+        lost = (await session.scalars(lease.reap())).all()
+        for job in lost:
+            log.warning("lease lost", job_id=job.id, kind=job.kind, now=job.status, attempt=job.attempt)
+            rejection = subjects.rejection_after(job)
+            if rejection is not None:
+                await session.execute(rejection)
+    return len(lost)
+
+
+async def dispatch(sessions: Sessions, announcer: Announcer) -> None:
+    """Announce every queue in which something waits and whose last announcement has been read."""
+    async with sessions() as session:
+        queues = (await session.scalars(lease.waiting_queues())).all()
+    for queue in queues:
+        if await announcer.is_idle(queue):
+            await announcer.announce(queue)

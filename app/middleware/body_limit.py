@@ -1,0 +1,42 @@
+"""Bounds the body of every request but file uploads, which count their own bytes against a limit of their own."""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.contracts.problem import ProblemFound, problem, refuse
+from app.problems import send_problem
+
+STREAMED_PATHS = frozenset({"/v1/files"})
+
+
+class BodyLimit:
+    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in STREAMED_PATHS:
+            await self.app(scope, receive, send)
+            return
+        detail = f"The body may hold {self.max_bytes} bytes."
+        if _declared_length(scope) > self.max_bytes:
+            await send_problem(problem("body_too_large", detail), scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.max_bytes:
+                raise refuse("body_too_large", detail)
+            return message
+
+        try:
+            await self.app(scope, counted, send)
+        except ProblemFound as found:  # raised outside the application's own handlers
+            await send_problem(found.problem, scope, receive, send)
+
+
+def _declared_length(scope: Scope) -> int:
+    value = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
+    return int(value) if value.isdigit() else 0

@@ -1,0 +1,1 @@
+"""Float models, as uploaded and inspected."""

@@ -1,0 +1,122 @@
+"""How problems leave the service: one response class, one set of exception handlers, one way to document them."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import DBAPIError, OperationalError
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from app.contracts.codes import CATALOGUE, ProblemCode
+from app.contracts.problem import Problem, ProblemDetail, ProblemFound, problem, quoted
+
+MEDIA_TYPE = "application/problem+json"
+MAX_DETAILS = 20
+"""Validation errors listed in one answer; a body of a thousand mistakes gets the first ones."""
+
+_CODE_OF_STATUS: dict[int, ProblemCode] = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    411: "length_required",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+}
+
+
+def respond(found: Problem, *, path: str, request_id: str | None, headers: dict[str, str] | None = None) -> Response:
+    """The HTTP answer for a problem: where it happened and under which request id are added here."""
+    body = found.model_copy(update={"instance": quoted(path), "request_id": request_id})
+    extra = dict(headers or {})
+    if found.status == 401:
+        extra["WWW-Authenticate"] = "Bearer"
+    if found.status == 503:
+        extra.setdefault("Retry-After", "2")
+    return JSONResponse(
+        body.model_dump(mode="json", exclude_none=True), status_code=found.status, headers=extra, media_type=MEDIA_TYPE
+    )
+
+
+async def send_problem(found: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer from a middleware, before or after the application itself."""
+    response = respond(found, path=scope["path"], request_id=scope.get("state", {}).get("request_id"))
+    await response(scope, receive, send)
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Every error becomes a problem, the framework's own included."""
+
+    @app.exception_handler(ProblemFound)
+    async def _(request: Request, error: ProblemFound) -> Response:
+        return _answer(request, error.problem)
+
+    @app.exception_handler(RequestValidationError)
+    async def _(request: Request, error: RequestValidationError) -> Response:
+        return _answer(request, _from_validation(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def _(request: Request, error: HTTPException) -> Response:
+        code = _CODE_OF_STATUS.get(error.status_code, "bad_request")
+        headers = {k: v for k, v in (error.headers or {}).items() if k.lower() in {"allow", "retry-after"}}
+        return _answer(request, problem(code, CATALOGUE[code].title + "."), headers)
+
+    @app.exception_handler(DBAPIError)
+    async def _(request: Request, error: DBAPIError) -> Response:
+        if isinstance(error, OperationalError) or error.connection_invalidated:
+            return _answer(request, problem("service_unavailable", "The database is not reachable."))
+        raise error
+
+
+def _answer(request: Request, found: Problem, headers: dict[str, str] | None = None) -> Response:
+    request_id = getattr(request.state, "request_id", None)
+    return respond(found, path=request.url.path, request_id=request_id, headers=headers)
+
+
+def _from_validation(errors: Sequence[Any]) -> Problem:
+    """Pydantic's list of errors as one problem, with JSON pointers into the body."""
+    if any(e["type"] == "json_invalid" for e in errors):
+        position = next(e for e in errors if e["type"] == "json_invalid")
+        return problem("malformed_json", f"The body is not valid JSON: {position['ctx']['error']}.")
+    details = tuple(
+        ProblemDetail(pointer=_pointer(e["loc"]), detail=f"{e['msg']}{_received(e)}") for e in errors[:MAX_DETAILS]
+    )
+    first = details[0]
+    return problem("validation_error", f"{first.pointer}: {first.detail}.", errors=details)
+
+
+def _pointer(location: Sequence[int | str]) -> str:
+    """('body', 'recipe', 'percentiles', 0) is /recipe/percentiles/0; parameters keep their kind: /query/limit."""
+    parts = location[1:] if location and location[0] == "body" else location
+    return "/" + "/".join(quoted(str(p)).replace("~", "~0").replace("/", "~1") for p in parts)
+
+
+def _received(error: dict[str, Any]) -> str:
+    value = error.get("input")
+    if error["type"] in {"missing", "extra_forbidden"} or isinstance(value, dict | list | bytes):
+        return ""
+    return f" (received {quoted(json.dumps(value, default=str))})"
+
+
+def documented(*codes: ProblemCode) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of an endpoint: its own problems and those that any authenticated request can meet."""
+    everywhere: tuple[ProblemCode, ...] = (
+        "missing_credentials",
+        "host_not_allowed",
+        "validation_error",
+        "internal",
+        "service_unavailable",
+    )
+    by_status: dict[int | str, list[str]] = {}
+    for code in (*codes, *everywhere):
+        by_status.setdefault(CATALOGUE[code].status, []).append(code)
+    return {
+        status: {
+            "description": "Codes: " + ", ".join(f"`{c}`" for c in dict.fromkeys(listed)),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, listed in sorted(by_status.items(), key=lambda item: int(item[0]))
+    }

@@ -1,0 +1,95 @@
+"""One process of the tree: started, watched, stopped; it never outlives the supervisor, not even one killed with -9."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from app.die_with_parent import die_with_parent
+
+KEEP_LOG_BYTES = 16 * 1024**2
+"""A log larger than this is set aside when its process starts, so that two such files are the most there is."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The user that a server runs as, when we are root."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+@dataclass
+class Child:
+    """How to start a process, and the process once it runs."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    log_file: Path
+    stop_signal: signal.Signals = signal.SIGTERM
+    grace_seconds: float = 10.0
+    identity: Identity | None = None
+    pass_fds: tuple[int, ...] = ()
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    restarts: int = field(default=0, init=False)
+    started_at: float = field(default=0.0, init=False)
+
+    def start(self) -> None:
+        self.started_at = time.monotonic()
+        with _log(self.log_file) as log:
+            self.process = subprocess.Popen(  # its end is watched by the supervisor
+                self.command,
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,  # a Ctrl-C in the terminal reaches the supervisor alone, which stops in order
+                pass_fds=self.pass_fds,
+                preexec_fn=die_with_parent(self.stop_signal),  # noqa: PLW1509  the supervisor has one thread
+                **({} if self.identity is None else _as_user(self.identity)),  # type: ignore[arg-type]  # typeshed wants literals
+            )
+
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def stop(self) -> None:
+        """Ask, wait, then insist; the whole process group goes, so that no grandchild is left."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(self.stop_signal)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(self.grace_seconds)
+        _kill_group(self.process.pid)
+        self.process.wait()
+
+    def last_words(self, *, lines: int = 8) -> str:
+        """The end of its log, for a message about its death."""
+        try:
+            return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+
+def _as_user(identity: Identity) -> dict[str, object]:
+    return {"user": identity.uid, "group": identity.gid, "extra_groups": []}
+
+
+def _kill_group(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _log(path: Path) -> IO[bytes]:
+    """The log, opened for appending and closed to other users."""
+    if path.exists() and path.stat().st_size > KEEP_LOG_BYTES:
+        path.replace(path.with_suffix(path.suffix + ".1"))
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")

@@ -1,0 +1,61 @@
+"""Brings the database's schema up to date, as its owner, and gives the application's role its rights.
+
+Runs under an advisory lock, so that several processes may start at once.
+"""
+
+import sys
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine, make_url, text
+
+import migrations
+from app.settings import SettingMissing, Settings
+
+ADVISORY_LOCK = 0x10B17  # "lowbit"; any constant that nobody else uses in this database
+
+
+def migrate(settings: Settings) -> None:
+    owner_url = settings.require_database_owner_url()
+    role = make_url(settings.require_database_url()).username
+    engine = create_engine(owner_url, connect_args={"connect_timeout": 10})
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": ADVISORY_LOCK})
+        connection.commit()
+        try:
+            upgrade(connection)
+            if role and role != make_url(owner_url).username:
+                _grant(connection, role)
+        finally:
+            connection.rollback()
+            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": ADVISORY_LOCK})
+            connection.commit()
+    engine.dispose()
+
+
+def upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    connection.commit()
+
+
+def _grant(connection: Connection, role: str) -> None:
+    """The application's role may read and write rows; it owns nothing and can change no table."""
+    name = connection.dialect.identifier_preparer.quote(role)
+    for statement in (
+        f"GRANT USAGE ON SCHEMA public TO {name}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}",
+        f"REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {name}",
+    ):
+        connection.execute(text(statement))
+    connection.commit()
+
+
+if __name__ == "__main__":
+    try:
+        migrate(Settings())
+    except SettingMissing as missing:
+        sys.exit(f"lowbit: {missing}")

@@ -1,0 +1,20 @@
+"""What endpoints need besides the database: the settings and the object store of this process."""
+
+from typing import Annotated, NamedTuple, cast
+
+from fastapi import Depends, Request
+
+from app.settings import Settings
+from app.storage import ObjectStore
+
+
+class ServiceSet(NamedTuple):
+    settings: Settings
+    store: ObjectStore
+
+
+def _services(request: Request) -> ServiceSet:
+    return cast("ServiceSet", request.app.state.services)
+
+
+Services = Annotated[ServiceSet, Depends(_services)]

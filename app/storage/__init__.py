@@ -1,0 +1,26 @@
+"""Where files live: uploads, intermediate results and finished variants, named by the sha256 of their bytes.
+
+One protocol (`ObjectStore`), two stores: a local directory and S3. An object is visible only when it is whole and its
+digest has been checked; it is never overwritten. What can go wrong:
+
+    StorageError
+    ├── ObjectMissing       no object has this digest for this tenant
+    ├── ChecksumMismatch    bytes do not have the digest they were said to have; trying again does not help
+    └── StoreUnavailable    the store did not answer, or refused; trying again later may help
+
+Exceptions of boto3 and of the disk below a `DirectoryStore` never escape: an `OSError` concerns the caller's own file.
+boto3 is imported only when `store_from_url` is given an `s3://` address.
+"""
+
+from app.storage.errors import ChecksumMismatch, ObjectMissing, StorageError, StoreUnavailable
+from app.storage.factory import store_from_url
+from app.storage.protocol import ObjectStore
+
+__all__ = [
+    "ChecksumMismatch",
+    "ObjectMissing",
+    "ObjectStore",
+    "StorageError",
+    "StoreUnavailable",
+    "store_from_url",
+]

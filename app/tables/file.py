@@ -1,0 +1,17 @@
+"""Uploaded bytes. The content lies in the object store under its digest."""
+
+from sqlalchemy import BigInteger, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.tables.base import Base, TenantOwned
+
+
+class File(TenantOwned, Base):
+    __tablename__ = "files"
+    __table_args__ = (UniqueConstraint("tenant_id", "id"),)
+
+    filename: Mapped[str]
+    purpose: Mapped[str]
+    format: Mapped[str]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str]

@@ -1,0 +1,63 @@
+"""All asynchronous work. `app.jobs.lease` holds the statements that move a row from one status to the next."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, UniqueConstraint, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.contracts.status import JobStatus
+from app.tables.base import Base, JsonObject, TenantOwned
+
+
+class Job(TenantOwned, Base):
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "id"),
+        ForeignKeyConstraint(["tenant_id", "model_id"], ["models.tenant_id", "models.id"]),
+        ForeignKeyConstraint(["tenant_id", "calibration_dataset_id"], ["datasets.tenant_id", "datasets.id"]),
+        ForeignKeyConstraint(["tenant_id", "evaluation_dataset_id"], ["datasets.tenant_id", "datasets.id"]),
+        # the two questions that are asked all day: what is next, and whose lease has run out
+        Index("ix_jobs_waiting", "queue", text("priority DESC"), "id", postgresql_where=text("status = 'queued'")),
+        Index("ix_jobs_leased", "lease_expires_at", postgresql_where=text("status IN ('running', 'cancelling')")),
+        Index("ix_jobs_tenant_kind", "tenant_id", "kind", "id"),
+    )
+
+    kind: Mapped[str]
+    queue: Mapped[str]
+    priority: Mapped[int] = mapped_column(default=0)
+    name: Mapped[str]
+    status: Mapped[str] = mapped_column(default=JobStatus.QUEUED)
+    version: Mapped[int] = mapped_column(BigInteger, default=1)
+    """Rises with every change that a client can see; the ETag."""
+
+    # what it works on: quantize jobs name all of these, inspections one
+    model_id: Mapped[str | None]
+    calibration_dataset_id: Mapped[str | None]
+    evaluation_dataset_id: Mapped[str | None]
+    target: Mapped[str | None]
+    recipe: Mapped[JsonObject | None]
+    objective: Mapped[JsonObject | None]
+    benchmark: Mapped[JsonObject | None]
+    labels: Mapped[dict[str, str]] = mapped_column(default=dict)
+    seed: Mapped[int] = mapped_column(BigInteger, default=0)
+
+    # how far it is
+    stage: Mapped[str | None]
+    stages: Mapped[list[JsonObject]] = mapped_column(default=list)
+    progress: Mapped[JsonObject | None]
+    warnings: Mapped[list[JsonObject]] = mapped_column(default=list)
+    result: Mapped[JsonObject | None]
+    error: Mapped[JsonObject | None]
+
+    # the lease: who works on it, and until when that holds
+    attempt: Mapped[int] = mapped_column(default=0)
+    max_attempts: Mapped[int]
+    lease_owner: Mapped[str | None]
+    lease_token: Mapped[int] = mapped_column(BigInteger, default=0)
+    lease_expires_at: Mapped[datetime | None]
+    heartbeat_at: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]
+
+    run_after: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]

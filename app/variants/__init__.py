@@ -1,0 +1,1 @@
+"""Every candidate that a job tried, the float baseline included."""

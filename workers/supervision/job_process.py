@@ -1,0 +1,162 @@
+"""The process that does a job's work: started in a group of its own, listened to, ended with all its children."""
+
+import os
+import resource
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import structlog
+from pydantic import ValidationError
+
+from app.die_with_parent import die_with_parent
+from workers.pipeline.protocol import EVENT, MAX_EVENT_BYTES, OUTCOME, OUTCOME_FILE, Event, Outcome
+
+log = structlog.get_logger("lowbit.job_process")
+
+LOG_FILE = "process.log"
+LOG_TAIL_BYTES = 4096
+POLL_SECONDS = 0.2
+TERM_GRACE_SECONDS = 5.0
+
+
+class ProcessCrashed(Exception):
+    """The process ended without an outcome."""
+
+
+def run(
+    scratch: Path, *, memory_bytes: int | None, on_event: Callable[[Event], None], check: Callable[[], None]
+) -> Outcome:
+    """Run `workers.pipeline` on a scratch folder until it has an outcome.
+
+    `check` is called several times a second; whatever it raises ends the process and is passed on.
+    Raises `ProcessCrashed`.
+    """
+    with _started(scratch, memory_bytes) as process:
+        assert process.stdout is not None
+        lines = _Lines(process.stdout)
+        while True:
+            check()
+            for event in lines.read(POLL_SECONDS):
+                on_event(event)
+            if lines.ended:
+                break
+        while process.poll() is None:  # stdout is closed; the end is near, or it was closed on purpose
+            check()
+            time.sleep(POLL_SECONDS / 4)
+        return _outcome(scratch, process.returncode)
+
+
+@contextmanager
+def _started(scratch: Path, memory_bytes: int | None) -> Iterator[subprocess.Popen[bytes]]:
+    tie = die_with_parent(signal.SIGKILL)
+
+    def before_exec() -> None:
+        tie()
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if memory_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+
+    with (scratch / LOG_FILE).open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workers.pipeline", str(scratch)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            cwd=scratch,
+            env=_environment(scratch),
+            start_new_session=True,
+            preexec_fn=before_exec,  # noqa: PLW1509  only system calls: safe beside the heartbeat's thread
+        )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """Nothing of the worker's own: no address and no secret reaches the process."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV") if name in os.environ}
+    return {**kept, "HOME": str(scratch), "TMPDIR": str(scratch), "HF_HUB_OFFLINE": "1"}
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the group to stop, then make it."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(TERM_GRACE_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+class _Lines:
+    """Events from a pipe, without ever blocking for longer than asked, and without trusting the other side."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._buffer = b""
+        self.ended = False
+        os.set_blocking(stream.fileno(), False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(stream, selectors.EVENT_READ)
+
+    def read(self, timeout_seconds: float) -> list[Event]:
+        if not self._selector.select(timeout_seconds):
+            return []
+        chunk = self._stream.read(64 * 1024)
+        if chunk is None:
+            return []
+        if chunk == b"":
+            self.ended = True
+            self._selector.close()
+            return []
+        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+        if len(self._buffer) > MAX_EVENT_BYTES:
+            self._buffer = b""
+        return [event for line in lines if (event := _parsed(line)) is not None]
+
+
+def _parsed(line: bytes) -> Event | None:
+    if len(line) > MAX_EVENT_BYTES:
+        return None
+    try:
+        return EVENT.validate_json(line)
+    except ValidationError:
+        log.warning("unreadable event", line=line[:200].decode(errors="replace"))
+        return None
+
+
+def _outcome(scratch: Path, returncode: int) -> Outcome:
+    if returncode != 0:
+        log.error("process crashed", returncode=returncode, log_tail=_tail(scratch / LOG_FILE))
+        raise ProcessCrashed(_described(returncode))
+    try:
+        return OUTCOME.validate_json((scratch / OUTCOME_FILE).read_bytes())
+    except (OSError, ValidationError) as error:
+        log.exception("process left no outcome", log_tail=_tail(scratch / LOG_FILE))
+        raise ProcessCrashed("it left no readable outcome") from error
+
+
+def _described(returncode: int) -> str:
+    if returncode >= 0:
+        return f"it ended with exit code {returncode}"
+    name = signal.Signals(-returncode).name
+    return f"it was ended by {name}" + (" (often: out of memory)" if name == "SIGKILL" else "")
+
+
+def _tail(path: Path) -> str:
+    try:
+        return path.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,47 @@
+"""A folder for one attempt, removed with it. A lock tells the folder of a living attempt from one of the dead."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+FOLDER = "jobs"
+_LOCK_SUFFIX = ".lock"
+
+
+@contextmanager
+def attempt_folder(scratch: Path, name: str) -> Iterator[Path]:
+    """An empty folder that exists, locked, while the context lasts."""
+    parent = scratch / FOLDER
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock_path = parent / (name + _LOCK_SUFFIX)
+    descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    folder = parent / name
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        folder.mkdir(mode=0o700)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock_path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def sweep(scratch: Path) -> int:
+    """Remove the folders of attempts whose process is gone. Returns how many there were."""
+    removed = 0
+    for lock_path in (scratch / FOLDER).glob("*" + _LOCK_SUFFIX):
+        with suppress(OSError):
+            descriptor = os.open(lock_path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock_path.with_suffix(""), ignore_errors=True)
+                lock_path.unlink(missing_ok=True)
+                removed += 1
+            except BlockingIOError:
+                pass  # at work
+            finally:
+                os.close(descriptor)
+    return removed

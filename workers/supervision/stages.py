@@ -1,0 +1,62 @@
+"""How far a job is, built from its process's events, in the shape that the job's row shows."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from app.contracts.status import Stage
+from workers.pipeline.protocol import Event
+
+
+class StageRecord:
+    """The stages with their durations, the progress of the current one, and the warnings so far."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self.current: Stage | None = None
+        self.progress: dict[str, Any] | None = None
+        self.warnings: list[dict[str, Any]] = []
+        self._entered: dict[Stage, float] = {}
+        self._left: dict[Stage, float] = {}
+        self._stages = tuple(stages)
+
+    def take(self, event: Event) -> None:
+        match event.event:
+            case "stage":
+                self.enter(event.stage)
+            case "progress":
+                fraction = min(1.0, event.completed / event.total) if event.total else 0.0
+                self.progress = {
+                    "fraction": round(fraction, 4),
+                    "completed": event.completed,
+                    "total": event.total,
+                    "unit": event.unit,
+                }
+            case "warning":
+                self.warnings.append({"code": event.code, "detail": event.detail})
+            case "log":
+                pass
+
+    def enter(self, stage: Stage) -> None:
+        self._leave()
+        self.current, self.progress = stage, None
+        self._entered[stage] = time.monotonic()
+
+    def finished(self) -> list[dict[str, Any]]:
+        self._leave()
+        self.current, self.progress = None, None
+        return self.shown()
+
+    def shown(self, *, failed: bool = False) -> list[dict[str, Any]]:
+        return [self._one(stage, failed=failed) for stage in self._stages]
+
+    def _leave(self) -> None:
+        if self.current is not None:
+            self._left.setdefault(self.current, time.monotonic())
+
+    def _one(self, stage: Stage, *, failed: bool) -> dict[str, Any]:
+        if stage not in self._entered:
+            return {"name": stage, "status": "pending", "duration_s": None}
+        until = self._left.get(stage)
+        status = "succeeded" if until is not None else "failed" if failed else "running"
+        duration = None if until is None else round(until - self._entered[stage], 3)
+        return {"name": stage, "status": status, "duration_s": duration}
