@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar, TypeVarTuple
 
 from fastapi import Query
 from pydantic import BaseModel, Field
@@ -27,6 +27,7 @@ PageQuery = Annotated[Page, Query()]
 
 
 T = TypeVar("T", bound=BaseModel)
+Columns = TypeVarTuple("Columns")
 
 
 class Listing(BaseModel, Generic[T]):
@@ -37,7 +38,7 @@ class Listing(BaseModel, Generic[T]):
     has_more: bool
 
 
-def one_page(statement: Select[Any], id_column: Any, page: Page, *, prefix: Prefix) -> Select[Any]:  # noqa: ANN401
+def one_page(statement: Select[*Columns], id_column: Any, page: Page, *, prefix: Prefix) -> Select[*Columns]:  # noqa: ANN401
     """Narrow a statement to a page, with one row more that tells whether another page follows."""
     if page.after is not None:
         if not re.fullmatch(f"{prefix}_[0-9a-f]{{32}}", page.after):

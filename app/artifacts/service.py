@@ -7,7 +7,7 @@ from app.contracts.problem import refuse
 from app.tables import Artifact
 
 
-def of_job(job_id: str, *, tenant_id: str) -> Select[tuple[Artifact]]:
+def of_job(job_id: str, *, tenant_id: str) -> Select[Artifact]:
     return select(Artifact).where(Artifact.tenant_id == tenant_id, Artifact.job_id == job_id)
 
 

@@ -3,7 +3,7 @@
 import hmac
 
 import structlog
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -71,7 +71,7 @@ def _digest(key: Key) -> bytes:
     return key.secret_sha256()
 
 
-def _live_key(key_id: str):  # noqa: ANN202  SQLAlchemy's type of this statement is longer than the statement
+def _live_key(key_id: str) -> Select[str, bytes]:
     return select(ApiKey.tenant_id, ApiKey.secret_sha256).where(
         ApiKey.id == key_id,
         ApiKey.revoked_at.is_(None),

@@ -106,8 +106,12 @@ CATALOGUE: dict[ProblemCode, KnownProblem] = {
     "precondition_failed": KnownProblem(412, "The resource has changed", "Fetch it again and use its current ETag."),
     "invalid_state_transition": KnownProblem(409, "The job's status does not allow this"),
     "resource_in_use": KnownProblem(409, "Something else still refers to this resource"),
-    "internal": KnownProblem(500, "The service failed", "Report the request id to whoever runs the service.", True),
-    "service_unavailable": KnownProblem(503, "A part of the service is not reachable", "Try again shortly.", True),
+    "internal": KnownProblem(
+        500, "The service failed", "Report the request id to whoever runs the service.", retryable=True
+    ),
+    "service_unavailable": KnownProblem(
+        503, "A part of the service is not reachable", "Try again shortly.", retryable=True
+    ),
     "upload_too_large": KnownProblem(413, "The file is larger than this service accepts"),
     "file_empty": KnownProblem(422, "The file is empty"),
     "file_purpose_mismatch": KnownProblem(422, "The file was uploaded for another purpose"),
@@ -116,7 +120,7 @@ CATALOGUE: dict[ProblemCode, KnownProblem] = {
         415, "The data set's format is not supported", "Save the arrays with numpy.savez(path, name=array)."
     ),
     "checksum_mismatch": KnownProblem(
-        400, "The bytes received are not the bytes announced", "Send the file again.", True
+        400, "The bytes received are not the bytes announced", "Send the file again.", retryable=True
     ),
     "onnx_parse_error": KnownProblem(
         422, "The file is not a whole ONNX model", "It may be cut off: compare its size with the original's."
@@ -137,7 +141,7 @@ CATALOGUE: dict[ProblemCode, KnownProblem] = {
     ),
     "onnx_tensor_too_large": KnownProblem(422, "A tensor declares a size that no real model has"),
     "model_not_ready": KnownProblem(
-        409, "The model is still being inspected", "Wait until its status is `ready`.", True
+        409, "The model is still being inspected", "Wait until its status is `ready`.", retryable=True
     ),
     "model_rejected": KnownProblem(422, "The model was rejected", "The model's `problem` says why."),
     "model_already_quantized": KnownProblem(422, "The model is quantized already", "Upload the float original."),
@@ -171,7 +175,9 @@ CATALOGUE: dict[ProblemCode, KnownProblem] = {
     "labels_missing": KnownProblem(
         422, "An accuracy goal needs labels", "Add an integer array `labels` to the evaluation data, or drop the goal."
     ),
-    "dataset_not_ready": KnownProblem(409, "The data set is still being inspected", "Wait for status `ready`.", True),
+    "dataset_not_ready": KnownProblem(
+        409, "The data set is still being inspected", "Wait for status `ready`.", retryable=True
+    ),
     "dataset_rejected": KnownProblem(422, "The data set was rejected", "The data set's `problem` says why."),
     "target_unavailable": KnownProblem(422, "No such target"),
     "recipe_node_not_found": KnownProblem(422, "The recipe names a node that the model does not have"),
@@ -180,8 +186,8 @@ CATALOGUE: dict[ProblemCode, KnownProblem] = {
         422, "Inspecting the file ended abnormally", "The file is likely damaged; open it with its own library first."
     ),
     "job_quarantined": KnownProblem(500, "The job's process died repeatedly; it will not be tried again"),
-    "worker_lost": KnownProblem(500, "The worker vanished during the job", None, True),
+    "worker_lost": KnownProblem(500, "The worker vanished during the job", retryable=True),
     "out_of_memory": KnownProblem(507, "The job needed more memory than it may use"),
-    "insufficient_scratch": KnownProblem(507, "The worker's disk is full", None, True),
-    "artifact_store_unavailable": KnownProblem(503, "The artifact store cannot be reached", None, True),
+    "insufficient_scratch": KnownProblem(507, "The worker's disk is full", retryable=True),
+    "artifact_store_unavailable": KnownProblem(503, "The artifact store cannot be reached", retryable=True),
 }

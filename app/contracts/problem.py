@@ -86,5 +86,5 @@ def refuse(
     pointer: str | None = None,
     entry: str | None = None,
 ) -> ProblemFound:
-    """`raise refuse(...)`: the short way to stop with a problem."""
+    """A problem to be raised, in one expression."""
     return ProblemFound(problem(code, detail, hint=hint, pointer=pointer, entry=entry))

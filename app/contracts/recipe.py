@@ -19,7 +19,7 @@ class Recipe(Contract):
     activations_dtype: Literal["uint8"] = "uint8"
     calibration_method: CalibrationMethod
     percentiles: tuple[Percentile, ...] = Field(
-        description="Candidates for `percentile`: the share of values, in percent, that each range keeps. 100 is min-max."
+        description="Candidates for `percentile`: the share of values, in percent, that a range keeps. 100 is min-max."
     )
     calibration_samples: int | None = Field(
         default=None, ge=1, description="Use at most this many samples, the first ones; null uses all."

@@ -11,13 +11,14 @@ from app.database import Transaction, sessions_of
 from app.files import service as files
 from app.inspected import service
 from app.inspected.schemas import InspectedCreate, InspectedRead
+from app.inspected.service import Resource
 from app.pagination import Listing, PageQuery, listing, one_page
 from app.problems import documented
-from app.tables import Dataset, File, Model
+from app.tables import File
 from app.waiting import PreferredWait, until
 
 
-def inspected_router(table: type[Model] | type[Dataset], schema: type[InspectedRead], *, path: str) -> APIRouter:
+def inspected_router(table: type[Resource], schema: type[InspectedRead], *, path: str) -> APIRouter:
     """A router for one kind of resource: create, list, get, delete."""
     kind = service.kind_of(table)
     singular = path.removesuffix("s")

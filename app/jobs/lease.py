@@ -168,7 +168,7 @@ def request_cancel(job_id: str, *, tenant_id: str) -> Update:
     )
 
 
-def waiting_queues() -> Select[tuple[str]]:
+def waiting_queues() -> Select[str]:
     """Queues in which a job could start now."""
     return (
         select(Job.queue)
@@ -248,5 +248,5 @@ def _from_now(seconds: float) -> ColumnElement[Any]:
 
 
 def _interval(seconds: ColumnElement[Any]) -> ColumnElement[Any]:
-    # make_interval(years, months, weeks, days, hours, mins, secs)
+    # its arguments are years, months, weeks, days, hours, minutes and seconds
     return func.make_interval(0, 0, 0, 0, 0, 0, seconds)

@@ -9,7 +9,7 @@ from app.jobs import lease
 from app.tables import Job
 
 
-def users_jobs(tenant_id: str, *, status: JobStatus | None = None) -> Select[tuple[Job]]:
+def users_jobs(tenant_id: str, *, status: JobStatus | None = None) -> Select[Job]:
     statement = select(Job).where(Job.tenant_id == tenant_id, Job.kind.in_(USER_KINDS))
     return statement if status is None else statement.where(Job.status == status)
 
@@ -24,7 +24,7 @@ async def get(session: AsyncSession, job_id: str, *, tenant_id: str) -> Job:
 async def cancel(session: AsyncSession, job_id: str, *, tenant_id: str) -> Job:
     """Ask a job to stop. Asking again is no error; asking a job that ended otherwise is."""
     before = await get(session, job_id, tenant_id=tenant_id)
-    changed = await session.scalar(lease.request_cancel(job_id, tenant_id=tenant_id))
+    changed: Job | None = await session.scalar(lease.request_cancel(job_id, tenant_id=tenant_id))
     if changed is not None:
         return changed
     await session.refresh(before)

@@ -43,6 +43,7 @@ class Child:
 
     def start(self) -> None:
         self.started_at = time.monotonic()
+        who = self.identity
         with _log(self.log_file) as log:
             self.process = subprocess.Popen(  # its end is watched by the supervisor
                 self.command,
@@ -54,7 +55,9 @@ class Child:
                 start_new_session=True,  # a Ctrl-C in the terminal reaches the supervisor alone, which stops in order
                 pass_fds=self.pass_fds,
                 preexec_fn=die_with_parent(self.stop_signal),  # noqa: PLW1509  the supervisor has one thread
-                **({} if self.identity is None else _as_user(self.identity)),  # type: ignore[arg-type]  # typeshed wants literals
+                user=who.uid if who else None,
+                group=who.gid if who else None,
+                extra_groups=[] if who else None,
             )
 
     def is_running(self) -> bool:
@@ -77,10 +80,6 @@ class Child:
             return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
         except OSError:
             return ""
-
-
-def _as_user(identity: Identity) -> dict[str, object]:
-    return {"user": identity.uid, "group": identity.gid, "extra_groups": []}
 
 
 def _kill_group(pid: int) -> None:

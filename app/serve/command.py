@@ -17,7 +17,7 @@ from app.settings import SettingMissing, Settings
 USAGE = 2
 
 
-def serve(  # noqa: PLR0913  each argument is a flag
+def serve(  # noqa: PLR0913, PLR0917  each argument is a flag
     data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to bind; 127.0.0.1 unless set.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to bind; 0 picks a free one.")] = None,
@@ -59,7 +59,7 @@ def worker(
     queues: Annotated[str, typer.Option(help="Which queues to serve, separated by commas.")] = "inspect,cpu",
     slots: Annotated[int | None, typer.Option(min=1, help="Jobs that run at once.")] = None,
 ) -> None:
-    """Join a fleet whose Postgres, broker and storage are named by LOWBIT_DATABASE_URL, LOWBIT_BROKER_URL and LOWBIT_STORAGE_URL.
+    """Join a fleet. LOWBIT_DATABASE_URL, LOWBIT_BROKER_URL and LOWBIT_STORAGE_URL say where it is.
 
     Example: lowbit worker --queues cpu
     """

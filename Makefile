@@ -1,0 +1,41 @@
+# One command for each thing. The first one to run makes the virtual environment; nothing but Python 3.11 is needed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test lint format serve bench install clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml client/pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lowbit needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ./client --editable '.[worker,test]'
+	touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/python examples/digits/demo.py
+
+serve: $(INSTALLED)
+	$(BIN)/lowbit serve
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/calibration.py
+
+clean:
+	rm -rf $(VENV) demo-output

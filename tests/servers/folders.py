@@ -1,0 +1,16 @@
+"""Folders for servers: short, because unix sockets need short paths, and open to the servers' user, as pytest's are not."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="lowbit-t-", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

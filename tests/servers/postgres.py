@@ -1,0 +1,42 @@
+"""A real Postgres for tests, started as `lowbit serve` starts its own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from app.serve.data_directory import DataDirectory, SocketDirectory
+from app.serve.migrate import migrate
+from app.serve.postgres import PrivatePostgres
+from app.serve.server_user import server_identity
+from app.settings import Settings
+from tests.servers.folders import short_folder
+
+
+class Database(NamedTuple):
+    url: str
+    """As the application's role."""
+    owner_url: str
+
+
+@contextmanager
+def running_postgres() -> Iterator[Database]:
+    """A migrated database."""
+    with short_folder() as folder:
+        identity = server_identity(None)
+        data = DataDirectory(folder)
+        data.prepare(identity)
+        sockets = SocketDirectory(data, identity)
+        postgres = PrivatePostgres(data, sockets.path, identity)
+        postgres.initialise()
+        child = postgres.child()
+        child.start()
+        try:
+            postgres.wait_until_ready(child)
+            postgres.ensure_database()
+            settings = Settings.model_validate(
+                {"database_url": postgres.application_url(), "database_owner_url": postgres.owner_url()}
+            )
+            migrate(settings)
+            yield Database(settings.require_database_url(), settings.require_database_owner_url())
+        finally:
+            child.stop()

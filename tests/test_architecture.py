@@ -1,0 +1,33 @@
+"""What the layout promises, checked in fresh interpreters: lazy imports escape a static check."""
+
+import subprocess
+import sys
+
+HEAVY = ("torch", "transformers", "onnx", "onnxruntime", "numpy", "workers")
+
+
+def _modules_after(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys\nprint(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(result.stdout.split())
+
+
+def test_the_api_imports_no_numerics() -> None:
+    settings = "dict(database_url='postgresql://h/d', broker_url='redis://h', storage_url='file:///tmp')"
+    loaded = _modules_after(
+        f"import app.serve.api\nfrom app.main import create_app\nfrom app.settings import Settings\n"
+        f"create_app(Settings(**{settings})).openapi()"
+    )
+    assert "fastapi" in loaded
+    assert loaded.isdisjoint(HEAVY)
+
+
+def test_the_celery_side_imports_no_numerics() -> None:
+    loaded = _modules_after("import os; os.environ['LOWBIT_BROKER_URL'] = 'redis://h'\nimport workers.tasks")
+    assert "celery" in loaded
+    assert loaded.isdisjoint(set(HEAVY) - {"workers"})
+
+
+def test_the_contracts_import_nothing_heavy() -> None:
+    loaded = _modules_after("import app.contracts.result, app.contracts.problem, app.contracts.fit")
+    assert loaded.isdisjoint({*HEAVY, "fastapi", "sqlalchemy", "celery"})
