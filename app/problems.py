@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
@@ -56,13 +57,18 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Response:
-        return _answer(request, _from_validation(error.errors()))
+        return _answer(request, _from_validation(error.errors(), known=_field_names(request.app.openapi())))
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Response:
         code = _CODE_OF_STATUS.get(error.status_code, "bad_request")
         headers = {k: v for k, v in (error.headers or {}).items() if k.lower() in {"allow", "retry-after"}}
         return _answer(request, problem(code, CATALOGUE[code].title + "."), headers)
+
+    @app.exception_handler(DataError)
+    async def _(request: Request, _: DataError) -> Response:
+        detail = "A text holds a character that cannot be stored, such as NUL."
+        return _answer(request, problem("validation_error", detail))
 
     @app.exception_handler(DBAPIError)
     async def _(request: Request, error: DBAPIError) -> Response:
@@ -76,7 +82,7 @@ def _answer(request: Request, found: Problem, headers: dict[str, str] | None = N
     return respond(found, path=request.url.path, request_id=request_id, headers=headers)
 
 
-def _from_validation(errors: Sequence[Any]) -> Problem:
+def _from_validation(errors: Sequence[Any], *, known: frozenset[str]) -> Problem:
     """Pydantic's list of errors as one problem, with JSON pointers into the body."""
     if any(e["type"] == "json_invalid" for e in errors):
         position = next(e for e in errors if e["type"] == "json_invalid")
@@ -85,7 +91,22 @@ def _from_validation(errors: Sequence[Any]) -> Problem:
         ProblemDetail(pointer=_pointer(e["loc"]), detail=f"{e['msg']}{_received(e)}") for e in errors[:MAX_DETAILS]
     )
     first = details[0]
-    return problem("validation_error", f"{first.pointer}: {first.detail}.", errors=details)
+    return problem("validation_error", f"{first.pointer}: {first.detail}.", errors=details, hint=_meant(errors, known))
+
+
+def _meant(errors: Sequence[Any], known: frozenset[str]) -> str | None:
+    """A suggestion, if an unknown field is spelt nearly like one of ours."""
+    for error in errors:
+        if error["type"] == "extra_forbidden":
+            close = get_close_matches(str(error["loc"][-1]), known, n=1, cutoff=0.75)
+            if close:
+                return f"Did you mean `{close[0]}`?"
+    return None
+
+
+def _field_names(openapi: dict[str, Any]) -> frozenset[str]:
+    schemas = openapi["components"]["schemas"].values()
+    return frozenset(name for schema in schemas for name in schema.get("properties", {}))
 
 
 def _pointer(location: Sequence[int | str]) -> str:

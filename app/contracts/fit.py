@@ -66,10 +66,10 @@ def _layout_hint(spec: TensorSpec, column: ColumnInspection) -> str | None:
             return "The channels are last in the data and first in the model: array.transpose(0, 3, 1, 2)."
         if _agrees(wanted, (given[1], given[2], given[0])):
             return "The channels are first in the data and last in the model: array.transpose(0, 2, 3, 1)."
-    if len(wanted) == len(column.shape):
-        return "The first axis counts samples: array[numpy.newaxis] makes one sample."
     if len(wanted) == len(given) + 1 and wanted[0] == 1:
         return "The axis of the single channel is missing: array[:, numpy.newaxis]."
+    if len(wanted) == len(column.shape):
+        return "The first axis counts samples: array[numpy.newaxis] makes one sample."
     return None
 
 

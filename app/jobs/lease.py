@@ -164,7 +164,7 @@ def request_cancel(job_id: str, *, tenant_id: str) -> Update:
             version=Job.version + 1,
         )
         .returning(Job)
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False, populate_existing=True)
     )
 
 

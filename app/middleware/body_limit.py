@@ -1,8 +1,10 @@
 """Bounds the body of every request but file uploads, which count their own bytes against a limit of their own."""
 
+from contextlib import suppress
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.contracts.problem import ProblemFound, problem, refuse
+from app.contracts.problem import problem
 from app.problems import send_problem
 
 STREAMED_PATHS = frozenset({"/v1/files"})
@@ -28,13 +30,22 @@ class BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self.max_bytes:
-                raise refuse("body_too_large", detail)
+                raise BodyTooLarge
             return message
 
-        try:
-            await self.app(scope, counted, send)
-        except ProblemFound as found:  # raised outside the application's own handlers
-            await send_problem(found.problem, scope, receive, send)
+        async def unless_too_large(message: Message) -> None:
+            # the framework turns whatever goes wrong while it reads a body into an answer of its own: drop that one
+            if received <= self.max_bytes:
+                await send(message)
+
+        with suppress(BodyTooLarge):
+            await self.app(scope, counted, unless_too_large)
+        if received > self.max_bytes:
+            await send_problem(problem("body_too_large", detail), scope, receive, send)
+
+
+class BodyTooLarge(Exception):
+    """More bytes have arrived than the service reads."""
 
 
 def _declared_length(scope: Scope) -> int:

@@ -42,6 +42,9 @@ class RequestLog:
             await send(message)
 
         try:
+            if "\x00" in scope["path"]:  # no address of ours has one, and the database could not look for it
+                await send_problem(problem("not_found", "There is nothing here."), scope, receive, send_with_id)
+                return
             await self.app(scope, receive, send_with_id)
         except Exception:
             log.exception("request failed", method=scope["method"], path=scope["path"])

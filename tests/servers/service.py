@@ -74,12 +74,14 @@ def running_service(data_dir: Path | None = None, environment: Mapping[str, str]
 
 
 def start_service(data_dir: Path, environment: Mapping[str, str] | None = None) -> Service:
-    process = subprocess.Popen(
-        serve_command(data_dir),
-        env={**os.environ, **QUICK, "XDG_STATE_HOME": str(data_dir / "state"), **(environment or {})},
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    words = data_dir / "serve.err"
+    with words.open("ab") as stderr:
+        process = subprocess.Popen(
+            serve_command(data_dir),
+            env={**os.environ, **QUICK, "XDG_STATE_HOME": str(data_dir / "state"), **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stderr=stderr,
+        )
     note = _wait_for_note(data_dir, process)
     return Service(data_dir, process, note["url"], Path(note["key_file"]).read_text().strip())
 
@@ -97,8 +99,8 @@ def _wait_for_note(data_dir: Path, process: subprocess.Popen[bytes]) -> dict[str
             if note["pid"] == process.pid:
                 return note
         if process.poll() is not None:
-            assert process.stderr is not None
-            raise AssertionError(f"lowbit serve ended early: {process.stderr.read().decode()}")
+            words = (data_dir / "serve.err").read_text()
+            raise AssertionError(f"lowbit serve ended early: {words}")
         time.sleep(0.1)
     process.kill()
     raise AssertionError("lowbit serve did not become ready")

@@ -1,0 +1,113 @@
+"""The client: one object for one service."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self, Unpack, cast
+
+import httpx2
+
+from lowbit.discovery import locate
+from lowbit.download import DownloadProgress, download_artifacts
+from lowbit.files import Files, UploadProgress
+from lowbit.inspected import Inspected
+from lowbit.job import Job
+from lowbit.jobs import Jobs
+from lowbit.request import JobOptions, job_request
+from lowbit.resources import Artifact, Dataset, Model, RecipePreset, Variant
+from lowbit.wire import Wire, address
+
+TIMEOUT_SECONDS = 30.0
+
+
+class Client:
+    """A connection to a Lowbit service.
+
+    Without arguments it uses LOWBIT_URL and LOWBIT_TOKEN, else the service that runs on this machine. `timeout` is in
+    seconds and bounds each silence of the service, not a whole transfer. Use it as a context manager, or `close` it.
+    `transport` replaces the network layer, for example by one with certificates of its own.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+        *,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        self._wire = Wire(locate(url, token), timeout_seconds=timeout, transport=transport)
+        self.url = self._wire.url
+        self.files = Files(self._wire)
+        self.models: Inspected[Model] = Inspected(self._wire, self.files, path="models", purpose="model")
+        self.datasets: Inspected[Dataset] = Inspected(self._wire, self.files, path="datasets", purpose="dataset")
+        self.jobs = Jobs(self._wire)
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def recipes(self) -> list[RecipePreset]:
+        """The presets: named recipes to start from."""
+        return cast(list[RecipePreset], list(self._wire.pages("/v1/recipes")))
+
+    def variants(self, job: Job | str) -> list[Variant]:
+        """Every candidate that the job tried, the float baseline included."""
+        return self._job(job).variants()
+
+    def variant(self, variant_id: str) -> Variant:
+        return cast(Variant, self._wire.get(address("variants", variant_id)))
+
+    def artifacts(self, job: Job | str) -> list[Artifact]:
+        """Every file that the job left."""
+        return self._job(job).artifacts()
+
+    def download(
+        self, what: Job | str, directory: str | Path, on_progress: DownloadProgress | None = None
+    ) -> list[Path]:
+        """Write files into `directory`: of a job its best model and report, of a variant (`var_...`) all it has."""
+        if isinstance(what, str) and what.startswith("var_"):
+            return download_artifacts(self._wire, self.variant(what)["artifacts"], directory, on_progress)
+        return self._job(what).download(directory, on_progress)
+
+    def quantize(
+        self,
+        model: str | Path,
+        *,
+        calibration: str | Path,
+        evaluation: str | Path | None = None,
+        on_upload: UploadProgress | None = None,
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Start a job and return its handle. Model and data are paths, which are uploaded, or ids.
+
+        Raises:
+            ProblemError: a file was rejected, or the request does not fit the model and the data.
+            FileNotFoundError: a path names no file.
+
+        """
+        model_id = ready(self.models, "mdl_", model, on_upload)
+        calibration_id = ready(self.datasets, "ds_", calibration, on_upload)
+        evaluation_id = ready(self.datasets, "ds_", evaluation, on_upload) if evaluation is not None else None
+        return self.jobs.create(job_request(model_id, calibration_id, evaluation_id, options))
+
+    def _job(self, job: Job | str) -> Job:
+        return job if isinstance(job, Job) else self.jobs.get(job)
+
+
+def ready(
+    collection: Inspected[Model] | Inspected[Dataset],
+    prefix: str,
+    source: str | Path,
+    on_upload: UploadProgress | None = None,
+) -> str:
+    """The id of an inspected resource, from its id or from a file to upload. A file of that name comes first."""
+    if isinstance(source, str) and source.startswith(prefix) and not Path(source).exists():
+        return collection.wait(source)["id"]
+    return collection.upload(source, on_progress=on_upload)["id"]

@@ -1,0 +1,37 @@
+"""Numbers as people read them. `None` means not measured and never looks like a zero."""
+
+NOT_MEASURED = "-"
+
+_UNITS = ("kB", "MB", "GB", "TB")
+
+
+def size(byte_count: int | None) -> str:
+    """Decimal units, as the sizes on download pages: 1 MB is 1,000,000 bytes."""
+    if byte_count is None:
+        return NOT_MEASURED
+    if byte_count < 1000:
+        return f"{byte_count} B"
+    # 999,950 and more would read as 1000.0 kB
+    power = next((power for power in (1, 2, 3) if byte_count < 999.95 * 1000**power), 4)
+    return f"{byte_count / 1000**power:.1f} {_UNITS[power - 1]}"
+
+
+def share(fraction: float | None, interval: tuple[float, float] | None = None) -> str:
+    """A fraction in percent, with its 95 % interval."""
+    if fraction is None:
+        return NOT_MEASURED
+    bounds = f" ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})" if interval else ""
+    return f"{100 * fraction:.2f} %{bounds}"
+
+
+def points(fraction: float | None) -> str:
+    """A difference of two fractions, in percentage points."""
+    return NOT_MEASURED if fraction is None else f"{100 * fraction:+.2f} points"
+
+
+def milliseconds(value: float | None) -> str:
+    return NOT_MEASURED if value is None else f"{value:.3g} ms" if value < 100 else f"{value:.0f} ms"
+
+
+def factor(value: float | None) -> str:
+    return NOT_MEASURED if value is None else f"{value:.2f}x"

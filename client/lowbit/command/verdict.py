@@ -1,0 +1,42 @@
+"""A job as a person reads it: the float model against the chosen one, then the sentence that sums it up."""
+
+from typing import TYPE_CHECKING
+
+from lowbit.command.figures import factor, milliseconds, points, share, size
+from lowbit.command.printing import print_lines, print_table
+from lowbit.resources import JobResult, VariantMetrics
+
+if TYPE_CHECKING:
+    from lowbit.job import Job
+
+
+def print_verdict(job: "Job") -> None:
+    """Nothing for a job without a result."""
+    result = job.result
+    if result is None:
+        return
+    print_table(("", "float", "int8", "change"), comparison(result))
+    print_lines(["", result["verdict"]])
+    print_lines(f"Warning: {warning['detail']}" for warning in job.warnings)
+
+
+def comparison(result: JobResult) -> list[tuple[str, str, str, str]]:
+    float_model, int8 = result["baseline"], result["best"]
+    smaller = float_model["size_bytes"] / int8["size_bytes"] if int8["size_bytes"] else None
+    return [
+        ("variant", float_model["label"], int8["label"], ""),
+        ("accuracy", _accuracy(float_model), _accuracy(int8), points(int8["accuracy_delta"])),
+        ("agreement", "", share(int8["agreement"], int8["agreement_ci95"]), ""),
+        ("size", size(float_model["size_bytes"]), size(int8["size_bytes"]), f"{factor(smaller)} smaller"),
+        ("latency p50", milliseconds(_median(float_model)), milliseconds(_median(int8)), ""),
+        ("speed", factor(float_model["speedup"] or 1.0), factor(int8["speedup"]), ""),
+    ]
+
+
+def _accuracy(metrics: VariantMetrics) -> str:
+    return share(metrics["accuracy"], metrics["accuracy_ci95"])
+
+
+def _median(metrics: VariantMetrics) -> float | None:
+    latency = metrics["latency_ms"]
+    return latency["p50"] if latency else None

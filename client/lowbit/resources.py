@@ -1,0 +1,228 @@
+"""The service's objects as they travel: plain dictionaries with known keys. A newer service may send more keys."""
+
+from typing import Any, Generic, Literal, NotRequired, TypedDict, TypeVar
+
+Resource = TypeVar("Resource")
+
+Purpose = Literal["model", "dataset"]
+RawProblem = dict[str, Any]
+Links = dict[str, str]
+
+
+class Page(TypedDict, Generic[Resource]):
+    """A piece of a list. The next one starts `after=page["last_id"]`."""
+
+    object: Literal["list"]
+    data: list[Resource]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class Notice(TypedDict):
+    code: str
+    detail: str
+
+
+class File(TypedDict):
+    id: str
+    filename: str
+    purpose: Purpose
+    format: str
+    bytes: int
+    sha256: str
+    created_at: str
+    links: Links
+
+
+class Tensor(TypedDict):
+    name: str
+    dtype: str
+    shape: list[int | str]
+
+
+class Inspectable(TypedDict):
+    """What models and data sets have in common."""
+
+    id: str
+    name: str
+    file_id: str
+    format: str
+    bytes: int
+    sha256: str
+    status: Literal["inspecting", "ready", "rejected"]
+    warnings: list[Notice]
+    problem: RawProblem | None
+    created_at: str
+    links: Links
+
+
+class Model(Inspectable):
+    inputs: list[Tensor] | None
+    outputs: list[Tensor] | None
+    opset: int | None
+    op_counts: dict[str, int] | None
+    parameters: int | None
+    already_quantized: bool | None
+
+
+class Column(TypedDict):
+    name: str
+    dtype: str
+    shape: list[int]
+    min: float | None
+    max: float | None
+    mean: float | None
+
+
+class Dataset(Inspectable):
+    num_samples: int | None
+    columns: list[Column] | None
+    has_labels: bool | None
+
+
+class Latency(TypedDict):
+    p50: float
+    p90: float
+    p99: float
+    mean: float
+    std: float
+
+
+class Metrics(TypedDict):
+    """One variant's figures. None means not measured, never zero."""
+
+    size_bytes: int
+    accuracy: float | None
+    accuracy_ci95: tuple[float, float] | None
+    accuracy_delta: float | None
+    accuracy_delta_ci95: tuple[float, float] | None
+    agreement: float | None
+    agreement_ci95: tuple[float, float] | None
+    sqnr_db: float | None
+    samples: int
+    latency_ms: Latency | None
+    speedup: float | None
+    throughput_per_s: float | None
+    benchmark: list[dict[str, Any]]
+
+
+class VariantMetrics(Metrics):
+    variant_id: str
+    label: str
+
+
+class JobResult(TypedDict):
+    outcome: Literal["objective_met", "objective_unmet", "no_objective"]
+    verdict: str
+    best_variant_id: str
+    baseline: VariantMetrics
+    best: VariantMetrics
+    pareto: list[str]
+    layers_quantized: int
+    layers_float: int
+    environment: dict[str, Any]
+
+
+class Progress(TypedDict):
+    fraction: float | None
+    completed: int | None
+    total: int | None
+    unit: str | None
+
+
+class StageState(TypedDict):
+    name: str
+    status: Literal["pending", "running", "succeeded", "failed"]
+    duration_s: float | None
+
+
+class Artifact(TypedDict):
+    id: str
+    job_id: str
+    variant_id: str | None
+    kind: Literal["model", "report"]
+    filename: str
+    media_type: str
+    bytes: int
+    sha256: str
+    created_at: str
+    links: Links
+
+
+class Variant(TypedDict):
+    id: str
+    job_id: str
+    role: Literal["baseline", "candidate"]
+    label: str
+    calibration_method: str | None
+    percentile: float | None
+    metrics: Metrics
+    admissible: bool
+    best: bool
+    artifacts: list[Artifact]
+    links: Links
+
+
+class Objective(TypedDict, total=False):
+    metric: str
+    max_accuracy_drop: float | None
+    minimize: str
+
+
+class JobRequest(TypedDict):
+    """The body that creates a job."""
+
+    model_id: str
+    calibration_dataset_id: str
+    evaluation_dataset_id: NotRequired[str]
+    name: NotRequired[str]
+    target: NotRequired[str]
+    recipe: NotRequired[dict[str, Any]]
+    objective: NotRequired[Objective]
+    benchmark: NotRequired[dict[str, Any]]
+    labels: NotRequired[dict[str, str]]
+    seed: NotRequired[int]
+
+
+class Validation(TypedDict):
+    """The answer to a dry run."""
+
+    ok: bool
+    problems: list[RawProblem]
+    warnings: list[Notice]
+    resolved_recipe: dict[str, Any] | None
+
+
+class JobData(TypedDict):
+    id: str
+    kind: str
+    name: str | None
+    status: Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
+    done: bool
+    stage: str | None
+    progress: Progress | None
+    stages: list[StageState]
+    attempt: int
+    model_id: str
+    calibration_dataset_id: str
+    evaluation_dataset_id: str | None
+    target: str
+    recipe: dict[str, Any]
+    objective: Objective | None
+    benchmark: dict[str, Any]
+    result: JobResult | None
+    error: RawProblem | None
+    warnings: list[Notice]
+    labels: dict[str, str]
+    seed: int
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    links: Links
+
+
+class RecipePreset(TypedDict):
+    name: str
+    summary: str
+    recipe: dict[str, Any]

@@ -1,0 +1,178 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+import typer
+from lowbit.command.figures import factor, milliseconds, points, share, size
+from lowbit.command.following import conclude, leave
+from lowbit.command.inspected import facts
+from lowbit.command.options import Format
+from lowbit.command.printing import print_table, printable
+from lowbit.command.progress import Lines, headline
+from lowbit.command.session import complain
+from lowbit.errors import NoConnection, error_for
+from lowbit.job import Job
+from lowbit.problem import Problem
+
+from tests.client.jobs_on_paper import job, metrics, result
+
+
+@pytest.mark.parametrize(
+    ("byte_count", "text"),
+    [
+        (None, "-"),
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (17_200_000, "17.2 MB"),
+        (5 * 10**15, "5000.0 TB"),
+    ],
+)
+def test_sizes(byte_count: int | None, text: str) -> None:
+    assert size(byte_count) == text
+
+
+def test_what_was_not_measured_is_no_zero() -> None:
+    assert {size(None), share(None), points(None), milliseconds(None), factor(None)} == {"-"}
+    assert (share(0.0), points(0.0), milliseconds(0.0), factor(0.0)) == ("0.00 %", "+0.00 points", "0 ms", "0.00x")
+
+
+def test_figures_have_their_units() -> None:
+    assert share(0.945, (0.92, 0.97)) == "94.50 % (92.0 to 97.0)"
+    assert points(-0.005) == "-0.50 points"
+    assert (milliseconds(2.345), milliseconds(1234.5)) == ("2.35 ms", "1234 ms")
+
+
+def test_a_table_lines_up_and_cuts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("ID", "NAME"), [("job_0123456789", "x"), ("job_1", "y" * 200)])
+    assert capsys.readouterr().out.splitlines() == [
+        "ID              NAME",
+        "job_0123456789  x",
+        f"job_1           {'y' * 200}",
+    ]
+
+
+def test_a_name_cannot_steer_the_terminal() -> None:
+    assert printable("a\x1b[2Jb\r") == "a\N{REPLACEMENT CHARACTER}[2Jb\N{REPLACEMENT CHARACTER}"
+
+
+def test_a_finished_job_prints_the_comparison_the_verdict_and_the_files(capsys: pytest.CaptureFixture[str]) -> None:
+    conclude(job(warnings=[{"code": "few", "detail": "Only 90 samples."}]), Format.HUMAN, [Path("out/model.onnx")])
+    lines = [re.split(r"\s{2,}", line.strip()) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        ["float", "int8", "change"],
+        ["variant", "float32", "percentile 99.99"],
+        ["accuracy", "95.00 % (92.0 to 98.0)", "94.50 %", "-0.50 points"],
+        ["agreement", "99.00 %"],
+        ["size", "17.2 MB", "4.3 MB", "4.00x smaller"],
+        ["latency p50", "5 ms", "2.5 ms"],
+        ["speed", "1.00x", "2.00x"],
+        [""],
+        ["Keeps its accuracy and runs 2.0x as fast."],
+        ["Warning: Only 90 samples."],
+        ["out/model.onnx"],
+    ]
+
+
+def test_a_job_without_evaluation_still_has_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    conclude(job(result=result(outcome="no_objective", baseline=metrics(), best=metrics())), Format.HUMAN, [])
+    assert re.search(r"accuracy +- +- +-\n", capsys.readouterr().out)
+
+
+def test_quiet_prints_the_id_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    conclude(job(), Format.QUIET, [Path("out/model.onnx")])
+    assert capsys.readouterr().out == "job_1\n"
+
+
+def test_an_unmet_objective_prints_its_verdict_and_ends_with_three(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ending:
+        conclude(job(result=result(outcome="objective_unmet", verdict="Loses 3 points.")), Format.HUMAN, [])
+    assert ending.value.exit_code == 3
+    assert "Loses 3 points." in capsys.readouterr().out
+
+
+def test_a_failed_job_tells_why_on_stderr_and_ends_with_one(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = job(status="failed", result=None, error={"title": "The model holds NaN", "code": "nonfinite_weights"})
+    with pytest.raises(typer.Exit) as ending:
+        conclude(failed, Format.HUMAN, [])
+    out, err = capsys.readouterr()
+    assert ending.value.exit_code == 1
+    assert out == ""
+    assert err == "lowbit: job_1 failed\nThe model holds NaN\n"
+
+
+def test_a_job_left_alone_names_the_way_back(capsys: pytest.CaptureFixture[str]) -> None:
+    running = job(status="running", done=False, stage="calibrate", result=None)
+    leave(running, Format.JSON, reason="Detached.")
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {**running.data, "variants": [], "files": []}
+    assert err == "Detached. Resume with: lowbit jobs watch job_1\n"
+    leave(running, Format.QUIET)
+    assert capsys.readouterr() == ("job_1\n", "")
+
+
+def test_a_problem_is_text_on_stderr_and_an_object_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    raw = {"title": "Bad", "detail": "Worse.", "code": "bad_request", "status": 400, "hint": "Do better."}
+    complain(error_for(Problem.parse(raw)), Format.JSON)
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"error": raw}
+    assert err == "lowbit: Bad\nWorse.\nHint: Do better.\n"
+
+
+def test_a_problem_on_this_side_has_the_same_shape(capsys: pytest.CaptureFixture[str]) -> None:
+    complain(NoConnection("Nobody answers."), Format.JSON)
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "no_connection"
+    complain(NoConnection("Nobody answers."), Format.QUIET)
+    assert capsys.readouterr() == ("", "lowbit: Nobody answers.\n")
+
+
+def test_a_log_gets_one_line_for_each_change(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    for done in (1, 2, 3):
+        lines.transfer(Path("some/model.onnx"), done, 3)
+    for seen in (waiting(), waiting(), running("calibrate"), running("calibrate"), job()):
+        lines.job(seen)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "model.onnx: 3 B transferred",
+        "job_1: queued",
+        "job_1: running: calibrate",
+        "job_1: succeeded",
+    ]
+
+
+def waiting() -> Job:
+    return job(status="queued", done=False, result=None)
+
+
+def running(stage: str) -> Job:
+    return job(status="running", done=False, result=None, stage=stage)
+
+
+def test_a_done_job_is_in_no_stage() -> None:
+    assert headline(job(stage="package")) == "succeeded"
+
+
+def test_a_model_is_shown_with_what_its_inspection_found() -> None:
+    model = {
+        "id": "mdl_1",
+        "name": "first",
+        "status": "rejected",
+        "bytes": 1500,
+        "opset": None,
+        "inputs": [{"name": "x", "dtype": "float32", "shape": ["batch", 4]}],
+        "warnings": [],
+        "problem": {"title": "Bad", "detail": "Worse.", "hint": "Do better."},
+    }
+    assert facts(model) == {
+        "id": "mdl_1",
+        "name": "first",
+        "status": "rejected",
+        "size": "1.5 kB",
+        "input x": "float32 [batch, 4]",
+        "problem": "Bad. Worse. Hint: Do better.",
+    }

@@ -1,0 +1,68 @@
+"""What a client says to the service, step by step, over plain HTTP."""
+
+from typing import Any
+
+import httpx2
+
+from tests.e2e import tiny
+
+
+def upload(http: httpx2.Client, content: bytes, purpose: str, name: str = "file") -> httpx2.Response:
+    return http.post(
+        "/v1/files",
+        params={"purpose": purpose, "filename": name},
+        content=content,
+        headers={"Content-Type": "application/octet-stream"},
+    )
+
+
+def resource(http: httpx2.Client, content: bytes, kind: str) -> dict[str, Any]:
+    """Upload, create and wait for the inspection. `kind` is models or datasets."""
+    uploaded = upload(http, content, kind.removesuffix("s"))
+    assert uploaded.status_code == 201, uploaded.text
+    made = http.post(f"/v1/{kind}", json={"file_id": uploaded.json()["id"]})
+    assert made.status_code == 201, made.text
+    inspected = http.get(made.headers["Location"], headers={"Prefer": "wait=60"})
+    assert inspected.status_code == 200, inspected.text
+    found: dict[str, Any] = inspected.json()
+    assert found["status"] != "inspecting"
+    return found
+
+
+def job_body(http: httpx2.Client, **changes: Any) -> dict[str, Any]:
+    """A request for a quick job on the tiny model, ready to be sent or spoiled."""
+    body: dict[str, Any] = {"benchmark": tiny.QUICK_BENCHMARK, **changes}
+    if "model_id" not in body:
+        body["model_id"] = resource(http, tiny.model_bytes(), "models")["id"]
+    if "calibration_dataset_id" not in body:
+        body["calibration_dataset_id"] = resource(http, tiny.calibration_bytes(), "datasets")["id"]
+    return body
+
+
+def finished(http: httpx2.Client, job_id: str, *, seconds: float = 120) -> dict[str, Any]:
+    """Wait until a job is done."""
+    for _ in range(int(seconds // 30) + 1):
+        job: dict[str, Any] = http.get(f"/v1/jobs/{job_id}", headers={"Prefer": "wait=30"}).json()
+        if job["done"]:
+            return job
+    raise AssertionError(f"the job did not end: {job}")
+
+
+def is_problem(response: httpx2.Response, status: int, code: str) -> dict[str, Any]:
+    """The problem of a response, after checking that it has everything that a problem must have."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    found: dict[str, Any] = response.json()
+    assert found["code"] == code, found
+    assert found["status"] == status
+    assert found["title"]
+    assert found["detail"]
+    assert found["request_id"] == response.headers["x-request-id"]
+    leaks_nothing(response.text)
+    return found
+
+
+def leaks_nothing(text: str) -> None:
+    """No path, statement, traceback or secret of ours."""
+    for ours in ("/tmp/", "Traceback", "site-packages", "SELECT ", "lowbit_app", ".secret", "psycopg"):
+        assert ours not in text, text

@@ -1,0 +1,230 @@
+"""What a request itself shows is refused at once, with a code, a pointer and a hint; and the service goes on."""
+
+import json
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.e2e import tiny
+from tests.e2e.conversation import is_problem, job_body, resource, upload
+from tests.servers.service import QUICK, Service
+
+UNKNOWN = "0" * 32
+
+
+@pytest.mark.parametrize(
+    ("content", "purpose", "status", "code"),
+    [
+        (b"this is not a model", "model", 415, "model_format_not_supported"),
+        (b"PK\x03\x04 a zip, so a PyTorch file", "model", 415, "model_format_not_supported"),
+        (b"\x80\x02}q\x00.", "model", 415, "model_format_not_supported"),
+        (b"\x89HDF\r\n\x1a\n", "model", 415, "model_format_not_supported"),
+        (b"", "model", 422, "file_empty"),
+        (b"", "dataset", 422, "file_empty"),
+        (b"1,2,3\n4,5,6\n", "dataset", 415, "dataset_format_not_supported"),
+        (b"\x93NUMPY\x01\x00", "dataset", 415, "dataset_format_not_supported"),
+        (b"PK\x05\x06" + bytes(18), "dataset", 422, "calibration_empty"),
+    ],
+)
+def test_files_of_other_formats_are_refused_at_the_door(
+    http: httpx2.Client, content: bytes, purpose: str, status: int, code: str
+) -> None:
+    assert is_problem(upload(http, content, purpose), status, code)["hint"]
+
+
+def test_an_oversized_file_is_refused_by_its_announced_length(http: httpx2.Client) -> None:
+    limit = int(QUICK["LOWBIT_MAX_UPLOAD_BYTES"])
+    response = http.post("/v1/files?purpose=model", content=bytes(limit + 200_000), headers={"Content-Type": ""})
+    is_problem(response, 413, "upload_too_large")
+
+
+def test_an_oversized_stream_without_a_length_is_cut_off(http: httpx2.Client, service: Service) -> None:
+    limit = int(QUICK["LOWBIT_MAX_UPLOAD_BYTES"])
+    response = http.post("/v1/files?purpose=model", content=(bytes(1024**2) for _ in range(limit // 1024**2 + 1)))
+    is_problem(response, 413, "upload_too_large")
+    assert list((service.data_dir / "scratch" / "uploads").iterdir()) == []
+
+
+def test_an_oversized_json_body_is_refused(http: httpx2.Client) -> None:
+    response = http.post("/v1/jobs", content=b'"' + b"a" * 2**20 + b'"', headers={"Content-Type": "application/json"})
+    is_problem(response, 413, "body_too_large")
+    chunks = (b'"' if n == 0 else b"a" * 2**16 for n in range(20))
+    response = http.post("/v1/jobs", content=chunks, headers={"Content-Type": "application/json"})
+    is_problem(response, 413, "body_too_large")
+
+
+def test_a_form_with_a_file_is_accepted_and_a_spoiled_form_is_not(http: httpx2.Client) -> None:
+    model = tiny.model_bytes()
+    fine = http.post("/v1/files", data={"purpose": "model"}, files={"file": ("my model.onnx", model)})
+    assert fine.status_code == 201
+    assert (fine.json()["filename"], fine.json()["bytes"]) == ("my model.onnx", len(model))
+    found = is_problem(http.post("/v1/files", files={"file": ("m.onnx", model)}), 422, "validation_error")
+    assert found["errors"][0]["pointer"] == "/purpose"
+    found = is_problem(http.post("/v1/files", files={"purpose": (None, "model")}), 422, "validation_error")
+    assert found["errors"][0]["pointer"] == "/file"
+    is_problem(http.post("/v1/files", files={"other": ("m.onnx", model)}), 422, "validation_error")
+    cut_off = {"Content-Type": "multipart/form-data; boundary=x"}
+    body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nabc'
+    is_problem(http.post("/v1/files", content=body, headers=cut_off), 400, "bad_request")
+    is_problem(
+        http.post("/v1/files", content=b"abc", headers={"Content-Type": "text/csv"}), 415, "unsupported_media_type"
+    )
+
+
+def test_bytes_that_are_not_the_announced_ones_are_refused(http: httpx2.Client) -> None:
+    digest = {"Repr-Digest": f"sha-256=:{'A' * 43}=:", "Content-Type": "application/octet-stream"}
+    response = http.post("/v1/files?purpose=model", content=tiny.model_bytes(), headers=digest)
+    is_problem(response, 400, "checksum_mismatch")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/v1/files/file_{UNKNOWN}",
+        f"/v1/files/file_{UNKNOWN}/content",
+        f"/v1/models/mdl_{UNKNOWN}",
+        f"/v1/datasets/ds_{UNKNOWN}",
+        f"/v1/jobs/job_{UNKNOWN}",
+        f"/v1/jobs/job_{UNKNOWN}/variants",
+        f"/v1/jobs/job_{UNKNOWN}/artifacts",
+        f"/v1/variants/var_{UNKNOWN}",
+        f"/v1/artifacts/art_{UNKNOWN}",
+        f"/v1/artifacts/art_{UNKNOWN}/content",
+        "/v1/recipes/int3",
+        "/v1/nothing",
+        "/v1/jobs/%2e%2e%2fetc%2fpasswd",
+        "/v1/jobs/a%00b",
+        "/problems/no_such_code",
+    ],
+)
+def test_what_does_not_exist_is_not_found(http: httpx2.Client, path: str) -> None:
+    is_problem(http.get(path), 404, "not_found")
+
+
+def test_a_method_that_a_path_lacks_is_named_with_those_it_has(http: httpx2.Client) -> None:
+    response = http.put("/v1/jobs", json={})
+    is_problem(response, 405, "method_not_allowed")
+    assert response.headers["allow"]
+
+
+@pytest.mark.parametrize("body", [b"{", b"[1,", b'{"model_id": nope}', b"\xff\xfe"])
+def test_broken_json_is_called_that(http: httpx2.Client, body: bytes) -> None:
+    response = http.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+    is_problem(response, 400, "malformed_json")
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"colour": "blue"}, "/colour"),
+        ({"recipe": {"calibration_metod": "percentile"}}, "/recipe/calibration_metod"),
+        ({"recipe": {"preset": "int7"}}, "/recipe/preset"),
+        ({"recipe": {"percentiles": [99.9, 12]}}, "/recipe/percentiles/1"),
+        ({"recipe": {"percentiles": []}}, "/recipe/percentiles"),
+        ({"objective": {"max_accuracy_drop": "1e400"}}, "/objective/max_accuracy_drop"),
+        ({"objective": {"max_accuracy_drop": -0.1}}, "/objective/max_accuracy_drop"),
+        ({"benchmark": {"batch_sizes": [0]}}, "/benchmark/batch_sizes/0"),
+        ({"seed": 3.5}, "/seed"),
+        ({"name": "a\x00b"}, "/name"),
+        ({"labels": {"a": 1}}, "/labels/a"),
+    ],
+)
+def test_a_field_that_does_not_fit_is_pointed_at(http: httpx2.Client, change: dict[str, Any], pointer: str) -> None:
+    body = {"model_id": f"mdl_{UNKNOWN}", "calibration_dataset_id": f"ds_{UNKNOWN}", **change}
+    found = is_problem(http.post("/v1/jobs", json=body), 422, "validation_error")
+    assert pointer in [error["pointer"] for error in found["errors"]]
+
+
+def test_a_misspelt_field_gets_a_suggestion(http: httpx2.Client) -> None:
+    body = {"model_id": f"mdl_{UNKNOWN}", "calibration_dataset_id": f"ds_{UNKNOWN}"}
+    response = http.post("/v1/jobs", json={**body, "recipe": {"calibration_metod": "percentile"}})
+    assert "calibration_method" in is_problem(response, 422, "validation_error")["hint"]
+
+
+@pytest.mark.parametrize("text", ["mdl_\x00", "\ud800", "\u202e", "🙂" * 10, "'; DROP TABLE jobs; --"])
+def test_no_text_makes_the_service_fail(http: httpx2.Client, text: str) -> None:
+    for change in ({"model_id": text}, {"target": text}, {"labels": {text: text}}, {text: 1}):
+        body = {"model_id": f"mdl_{UNKNOWN}", "calibration_dataset_id": f"ds_{UNKNOWN}", **change}
+        response = _post_ascii(http, body)
+        assert response.status_code in {404, 422}
+        is_problem(response, response.status_code, response.json()["code"])
+    stored = {"nodes_to_exclude": [text], "op_types_to_exclude": [text]}
+    response = _post_ascii(http, job_body(http, recipe=stored, labels={text[:50]: text}))
+    assert response.status_code in {202, 422}
+
+
+def _post_ascii(http: httpx2.Client, body: dict[str, Any]) -> httpx2.Response:
+    r"""Escaped as \uXXXX, so that what UTF-8 cannot say arrives as well."""
+    return http.post("/v1/jobs", content=json.dumps(body), headers={"Content-Type": "application/json"})
+
+
+def test_a_job_on_what_does_not_exist_names_the_field(http: httpx2.Client) -> None:
+    body = job_body(http, model_id=f"mdl_{UNKNOWN}")
+    found = is_problem(http.post("/v1/jobs", json=body), 404, "not_found")
+    assert found["errors"][0]["pointer"] == "/model_id"
+
+
+def test_a_job_for_an_unknown_target_lists_the_known_ones(http: httpx2.Client) -> None:
+    found = is_problem(http.post("/v1/jobs", json=job_body(http, target="abacus")), 422, "target_unavailable")
+    assert "onnxruntime-cpu" in found["hint"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "code"),
+    [
+        ({"pixels": tiny.images(4)}, "calibration_input_missing"),
+        ({"image": tiny.images(4)[:, :, :, :7]}, "calibration_shape_mismatch"),
+        ({"image": tiny.images(4).reshape(4, 8, 8, 1)}, "calibration_shape_mismatch"),
+        ({"image": tiny.images(4).reshape(4, 64)}, "calibration_shape_mismatch"),
+        ({"image": tiny.images(4).astype("float64")}, "calibration_dtype_mismatch"),
+        ({"image": tiny.images(4).astype("int32")}, "calibration_dtype_mismatch"),
+    ],
+)
+def test_data_that_does_not_fit_the_model_is_refused_before_any_work(
+    http: httpx2.Client, arrays: dict[str, Any], code: str
+) -> None:
+    dataset = resource(http, tiny.npz_bytes(**arrays), "datasets")
+    assert dataset["status"] == "ready", dataset
+    body = job_body(http, calibration_dataset_id=dataset["id"])
+    found = is_problem(http.post("/v1/jobs", json=body), 422, code)
+    assert found["errors"][0]["pointer"] == "/calibration_dataset_id"
+    assert "image" in found["detail"]
+    checked = http.post("/v1/jobs/validate", json=body).json()
+    assert checked["ok"] is False
+    assert [problem["code"] for problem in checked["problems"]] == [code]
+
+
+def test_an_accuracy_goal_without_labels_is_refused(http: httpx2.Client) -> None:
+    body = job_body(http, objective={"max_accuracy_drop": 0.01})
+    found = is_problem(http.post("/v1/jobs", json=body), 422, "labels_missing")
+    assert found["errors"][0]["pointer"] == "/objective/max_accuracy_drop"
+
+
+def test_a_file_serves_the_purpose_that_it_was_uploaded_for(http: httpx2.Client) -> None:
+    file = upload(http, tiny.calibration_bytes(), "dataset").json()
+    found = is_problem(http.post("/v1/models", json={"file_id": file["id"]}), 422, "file_purpose_mismatch")
+    assert found["errors"][0]["pointer"] == "/file_id"
+
+
+def test_a_forged_cursor_is_refused(http: httpx2.Client) -> None:
+    for cursor in ("job_1", "mdl_" + UNKNOWN, "' OR 1=1 --"):
+        is_problem(http.get("/v1/jobs", params={"after": cursor}), 400, "invalid_cursor")
+    is_problem(http.get("/v1/jobs", params={"limit": 1000}), 422, "validation_error")
+    is_problem(http.get("/v1/jobs", params={"offset": 1}), 422, "validation_error")
+
+
+def test_what_a_job_names_cannot_be_deleted(http: httpx2.Client) -> None:
+    model = resource(http, tiny.model_bytes(), "models")
+    is_problem(http.delete(f"/v1/files/{model['file_id']}"), 409, "resource_in_use")
+    body = job_body(http, model_id=model["id"])
+    job = http.post("/v1/jobs", json=body).json()
+    is_problem(http.delete(f"/v1/models/{model['id']}"), 409, "resource_in_use")
+    http.post(f"/v1/jobs/{job['id']}/cancel")
+
+
+def test_what_nothing_refers_to_can_be_deleted(http: httpx2.Client) -> None:
+    dataset = resource(http, tiny.calibration_bytes(3), "datasets")
+    assert http.delete(f"/v1/datasets/{dataset['id']}").status_code == 204
+    is_problem(http.get(f"/v1/datasets/{dataset['id']}"), 404, "not_found")
+    assert http.delete(f"/v1/files/{dataset['file_id']}").status_code == 204
