@@ -1,0 +1,199 @@
+"""Whatever process dies, a job ends: run again, or failed with a code; never one that stays `running`."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+
+from tests.e2e.conversation import finished, job_body
+from tests.servers.service import Service, running_service
+
+LONG = {"batch_sizes": [1], "duration_s": 60.0}
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    """A service of its own: these tests kill parts of it."""
+    with running_service(environment={"LOWBIT_LEASE_SECONDS": "3"}) as running:
+        yield running
+
+
+@pytest.fixture
+def http(service: Service) -> Iterator[httpx2.Client]:
+    with service.client() as client:
+        yield client
+
+
+def _until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not come about")
+
+
+def _job(http: httpx2.Client, job_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = http.get(f"/v1/jobs/{job_id}").json()
+    return found
+
+
+def _started(http: httpx2.Client, stage: str = "benchmark") -> dict[str, Any]:
+    """A job that has reached a stage in which it will stay for a minute."""
+    job = http.post("/v1/jobs", json=job_body(http, benchmark=LONG, recipe={"preset": "int8-fast"})).json()
+    _until(lambda: _job(http, job["id"])["stage"] == stage)
+    return job
+
+
+def _processes(service: Service, *words: str) -> list[psutil.Process]:
+    found = []
+    for process in service.processes():
+        try:
+            line = " ".join(process.cmdline())
+        except psutil.NoSuchProcess:
+            continue
+        if all(word in line for word in words):
+            found.append(process)
+    return found
+
+
+def _job_processes(service: Service) -> list[psutil.Process]:
+    return _processes(service, "workers.pipeline")
+
+
+def _cancel(http: httpx2.Client, job_id: str) -> None:
+    http.post(f"/v1/jobs/{job_id}/cancel")
+    assert finished(http, job_id)["status"] == "cancelled"
+
+
+def test_a_killed_job_process_is_started_again(service: Service, http: httpx2.Client) -> None:
+    job = _started(http)
+    for process in _job_processes(service):
+        process.kill()
+    again = _until(lambda: (found := _job(http, job["id"]))["attempt"] == 2 and found)
+    assert again["status"] == "running"
+    _cancel(http, job["id"])
+
+
+def test_a_job_whose_process_always_dies_is_quarantined(service: Service, http: httpx2.Client) -> None:
+    job = _started(http, stage="benchmark")
+
+    def killed_until_done() -> bool:
+        for process in _job_processes(service):
+            process.kill()
+        return bool(_job(http, job["id"])["done"])
+
+    _until(killed_until_done)
+    after = _job(http, job["id"])
+    assert (after["status"], after["attempt"]) == ("failed", 3)
+    assert after["error"]["code"] == "job_quarantined"
+    assert after["finished_at"] is not None
+    assert http.get(after["links"]["artifacts"]).json()["data"] == []
+
+
+def test_a_killed_worker_is_replaced_and_its_job_runs_again(service: Service, http: httpx2.Client) -> None:
+    job = _started(http)
+    old = _job_processes(service)
+    for process in _processes(service, "celery", "cpu"):
+        process.kill()
+    again = _until(lambda: (found := _job(http, job["id"]))["attempt"] == 2 and found)
+    assert again["status"] == "running"
+    assert all(not process.is_running() for process in old)  # the old attempt did not outlive its worker
+    _cancel(http, job["id"])
+
+
+def test_a_frozen_worker_loses_its_job_and_writes_nothing_when_it_wakes(service: Service, http: httpx2.Client) -> None:
+    job = _started(http)
+    frozen = _processes(service, "celery", "cpu")
+    for process in frozen:
+        process.suspend()
+    _until(lambda: _job(http, job["id"])["status"] == "queued")
+    for process in frozen:
+        process.resume()
+    _until(lambda: _job(http, job["id"])["attempt"] == 2)
+    assert _job(http, job["id"])["status"] == "running"
+    _cancel(http, job["id"])
+
+
+def test_a_killed_broker_loses_no_job(service: Service, http: httpx2.Client) -> None:
+    body = job_body(http, recipe={"preset": "int8-fast"})
+    for process in _processes(service, "valkey-server"):
+        process.kill()
+    job = http.post("/v1/jobs", json=body)
+    assert job.status_code == 202
+    assert finished(http, job.json()["id"])["status"] == "succeeded"
+
+
+def test_a_killed_api_comes_back_with_everything(service: Service, http: httpx2.Client) -> None:
+    job = http.post("/v1/jobs", json=job_body(http, recipe={"preset": "int8-fast"})).json()
+    for process in _processes(service, "app.serve.api"):
+        process.kill()
+    with service.client() as client:
+        _until(lambda: _answers(client))
+        assert finished(client, job["id"])["status"] == "succeeded"
+
+
+def test_a_killed_database_comes_back_with_everything(service: Service, http: httpx2.Client) -> None:
+    job = http.post("/v1/jobs", json=job_body(http, recipe={"preset": "int8-fast"})).json()
+    postgres = next(p for p in _processes(service, "bin/postgres", "-D"))
+    postgres.kill()
+    seen = set()
+    _until(
+        lambda: seen.add(http.get("/v1/jobs").status_code) or (200 in seen and http.get("/readyz").status_code == 200)
+    )
+    assert seen <= {200, 503}
+    assert finished(http, job["id"])["status"] == "succeeded"
+
+
+def test_a_running_job_is_cancelled_and_its_process_is_gone(service: Service, http: httpx2.Client) -> None:
+    job = _started(http)
+    asked = http.post(f"/v1/jobs/{job['id']}/cancel")
+    assert (asked.status_code, asked.json()["status"]) == (202, "cancelling")
+    assert finished(http, job["id"])["status"] == "cancelled"
+    _until(lambda: not _job_processes(service))
+    _until(lambda: not list((service.data_dir / "scratch" / "jobs").iterdir()))
+    assert http.post(f"/v1/jobs/{job['id']}/cancel").status_code == 200
+
+
+def test_a_finished_job_cannot_be_cancelled(http: httpx2.Client) -> None:
+    job = http.post("/v1/jobs", json=job_body(http, recipe={"preset": "int8-fast"})).json()
+    finished(http, job["id"])
+    refused = http.post(f"/v1/jobs/{job['id']}/cancel")
+    assert (refused.status_code, refused.json()["code"]) == (409, "invalid_state_transition")
+
+
+def test_a_stopped_service_gives_its_job_back_and_goes_on_with_it_later() -> None:
+    with running_service() as first:
+        with first.client() as http:
+            job = _started(http)
+        assert first.stop() == 0
+        with running_service(first.data_dir) as second, second.client() as http:
+            assert second.key == first.key
+            again = _until(lambda: (found := _job(http, job["id"]))["status"] == "running" and found)
+            assert again["attempt"] == 1  # being stopped costs no attempt
+            _cancel(http, job["id"])
+
+
+def test_a_service_killed_outright_leaves_no_process_and_its_job_runs_again() -> None:
+    with running_service() as first:
+        with first.client() as http:
+            job = _started(http)
+        tree = first.processes()
+        assert first.stop(signal.SIGKILL) == -signal.SIGKILL
+        _until(lambda: not [p for p in tree if p.is_running() and p.status() != psutil.STATUS_ZOMBIE])
+        with running_service(first.data_dir) as second, second.client() as http:
+            again = _until(lambda: (found := _job(http, job["id"]))["attempt"] == 2 and found)
+            assert again["status"] == "running"
+            _cancel(http, job["id"])
+
+
+def _answers(client: httpx2.Client) -> bool:
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx2.TransportError:
+        return False
