@@ -16,7 +16,7 @@ from workers.supervision.shutdown import SHUTDOWN
 _crew: Crew | None = None
 
 
-@celery.task(name=TASK_NAME)  # type: ignore[untyped-decorator]  # celery's decorator is generic over any function
+@celery.task(name=TASK_NAME)
 def run_next(queue: str) -> None:
     """Work until nothing waits in the queue, or the worker is told to stop."""
     crew = _crew_of_this_process()

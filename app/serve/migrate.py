@@ -11,6 +11,8 @@ from alembic.config import Config
 from sqlalchemy import Connection, create_engine, make_url, text
 
 import migrations
+from app.serve.admin_key import admit, key_in_settings
+from app.serve.refusal import Refusal
 from app.settings import SettingMissing, Settings
 
 ADVISORY_LOCK = 0x10B17  # "lowbit"; any constant that nobody else uses in this database
@@ -32,6 +34,14 @@ def migrate(settings: Settings) -> None:
             connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": ADVISORY_LOCK})
             connection.commit()
     engine.dispose()
+
+
+def migrate_and_admit(settings: Settings) -> None:
+    """What a fleet runs once before its processes start: the schema, and the first key if one is set."""
+    key = key_in_settings(settings)
+    migrate(settings)
+    if key is not None:
+        admit(settings.require_database_owner_url(), key)
 
 
 def upgrade(connection: Connection) -> None:
@@ -56,6 +66,6 @@ def _grant(connection: Connection, role: str) -> None:
 
 if __name__ == "__main__":
     try:
-        migrate(Settings())
-    except SettingMissing as missing:
-        sys.exit(f"lowbit: {missing}")
+        migrate_and_admit(Settings())
+    except (SettingMissing, Refusal) as refusal:
+        sys.exit(f"lowbit: {refusal}")

@@ -1,6 +1,6 @@
 """`make demo`: the whole service at work on real data, from training a float model to a measured int8 one.
 
-Starts a service of its own in a temporary folder, uses it as a person would, through the `lowbit` command, and stops it.
+Starts a service of its own in a temporary folder, uses it through the `lowbit` command as a person would, and stops it.
 """
 
 import json
@@ -103,7 +103,9 @@ def show(job: dict[str, Any]) -> None:
         say(f"  {name:<18}{theirs:>12}{ours:>12}   {remark}")
     say(f"\n{result['verdict']}")
     environment = result["environment"]
-    say(f"Measured with ONNX Runtime {environment['runtime_version']} on {environment['threads']} threads of {environment['cpu']}.")
+    say(
+        f"Measured with ONNX Runtime {environment['runtime_version']} on {environment['threads']} threads of {environment['cpu']}."
+    )
     say("\nFiles:")
     for path in [*job["files"], str(OUTPUT / "result.json")]:
         say(f"  {path}")

@@ -1,4 +1,4 @@
-"""What only a worker finds out makes a `rejected` resource with the problem embedded; a job that names it is refused."""
+"""What only a worker finds out makes a `rejected` resource with the problem embedded; jobs that name it are refused."""
 
 from typing import Any
 

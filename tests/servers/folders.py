@@ -1,4 +1,4 @@
-"""Folders for servers: short, because unix sockets need short paths, and open to the servers' user, as pytest's are not."""
+"""Folders for servers: short, as unix sockets need, and in a place that the servers' user may enter, unlike pytest's."""
 
 import shutil
 import tempfile

@@ -63,4 +63,5 @@ class Crew:
         owner = f"{socket.gethostname()}:{os.getpid()}"
         with self.sessions.begin() as session:
             statement = lease.claim(queue, owner=owner, lease_seconds=self.settings.lease_seconds)
-            return session.scalar(statement.execution_options(synchronize_session=False))
+            job: Job | None = session.scalar(statement.execution_options(synchronize_session=False))
+            return job

@@ -114,7 +114,7 @@ class _Lines:
     def read(self, timeout_seconds: float) -> list[Event]:
         if not self._selector.select(timeout_seconds):
             return []
-        chunk = self._stream.read(64 * 1024)
+        chunk: bytes | None = self._stream.read(64 * 1024)  # None: nothing yet, on a stream that does not block
         if chunk is None:
             return []
         if chunk == b"":

@@ -1,0 +1,54 @@
+"""Documentation that cannot drift: every setting, code, preset and operation has its line."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from app.contracts.codes import CATALOGUE, ProblemCode
+from app.contracts.recipe import PRESETS, Recipe
+from app.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+
+
+def _read(name: str) -> str:
+    return (DOCS / name).read_text()
+
+
+def test_every_setting_is_documented_and_nothing_else_is() -> None:
+    documented = set(re.findall(r"^\| `(LOWBIT_\w+)`", _read("settings.md"), re.MULTILINE))
+    assert documented == {f"LOWBIT_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_every_setting_of_the_deployment_files_exists() -> None:
+    known = {f"LOWBIT_{name.upper()}" for name in Settings.model_fields}
+    for path in [ROOT / "docker-compose.yml", *(ROOT / "docker").glob("*.Dockerfile")]:
+        assert set(re.findall(r"^\s+(LOWBIT_\w+):", path.read_text(), re.MULTILINE)) <= known, path
+
+
+def test_every_problem_code_is_documented_with_its_status() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", _read("problems.md"), re.MULTILINE))
+    assert rows == {code: str(known.status) for code, known in CATALOGUE.items()}
+    assert set(get_args(ProblemCode)) == set(CATALOGUE)
+
+
+@pytest.mark.parametrize("name", [*PRESETS, *Recipe.model_fields])
+def test_every_preset_and_recipe_field_is_documented(name: str) -> None:
+    assert f"| `{name}` |" in _read("recipes.md")
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for page in [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "client" / "README.md"]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    numbers = sorted(int(path.name[:4]) for path in (DOCS / "decisions").glob("[0-9]*.md"))
+    assert numbers == list(range(1, len(numbers) + 1))
+    for path in (DOCS / "decisions").glob("[0-9]*.md"):
+        for heading in ("## Context", "## Decision", "## Consequences", "## Alternatives"):
+            assert heading in path.read_text(), path

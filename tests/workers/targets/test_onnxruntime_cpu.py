@@ -1,0 +1,140 @@
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from app.contracts.recipe import PRESETS
+from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
+from workers.quantization.error_metrics import sqnr_db
+from workers.quantization.observation import with_observed_outputs
+from workers.quantization.observers import FloatBitsObserver
+from workers.targets.onnxruntime_cpu import RuntimeRefused, Session, build, prepare
+
+RECIPE = PRESETS["int8-fast"]
+
+
+def quantized(model: onnx.ModelProto, feeds: Any, recipe: Any = RECIPE, percentile: float = 100.0) -> Any:
+    """The QDQ model with ranges from `feeds`."""
+    prepared = prepare(model, recipe)
+    graph, names = with_observed_outputs(prepared.model, prepared.placement.observed)
+    values = {**feeds, **Session(graph.SerializeToString(), threads=1).run(feeds, names)}
+    statistics = {name: FloatBitsObserver() for name in prepared.placement.observed}
+    for name, observer in statistics.items():
+        observer.observe(values[name])
+    built = build(prepared, statistics, recipe, percentile=percentile, metadata={"lowbit.version": "1"})
+    onnx.checker.check_model(built, full_check=True)
+    return built
+
+
+def optimised_operators(model: onnx.ModelProto, folder: Path) -> Counter[str]:
+    """What ONNX Runtime makes of the model."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.optimized_model_filepath = str(folder / "optimised.onnx")
+    ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return Counter(n.op_type for n in onnx.load(folder / "optimised.onnx").graph.node)
+
+
+def outputs(model: onnx.ModelProto, feeds: Any) -> Any:
+    return next(iter(Session(model.SerializeToString(), threads=1).run(feeds).values()))
+
+
+def images(n: int = 16) -> Any:
+    return {"x": np.random.default_rng(7).normal(size=(n, 3, 8, 8)).astype(np.float32)}
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("reduce_range", [True, False])
+def test_every_operator_of_a_cnn_runs_in_integers(tmp_path: Path, per_channel: bool, reduce_range: bool) -> None:
+    recipe = RECIPE.model_copy(update={"per_channel": per_channel, "reduce_range": reduce_range})
+    model, feeds = residual_cnn(), images()
+    built = quantized(model, feeds, recipe)
+    operators = optimised_operators(built, tmp_path)
+    assert operators["QLinearConv"] == 3
+    assert operators["QLinearAdd"] == 1
+    assert operators["QLinearGlobalAveragePool"] == 1
+    assert operators["QGemm"] == 1
+    # one at the input; nothing in between falls back to float
+    assert operators["QuantizeLinear"] == 1
+    assert not operators["Relu"] + operators["Clip"] + operators["Conv"] + operators["DequantizeLinear"]
+    assert sqnr_db(outputs(model, feeds), outputs(built, feeds)) > (24.0 if per_channel else 20.0)
+
+
+def test_matmuls_become_integer_kernels(tmp_path: Path) -> None:
+    model = two_matmuls()
+    feeds = {"x": np.random.default_rng(8).normal(size=(4, 5, 16)).astype(np.float32)}
+    built = quantized(model, feeds)
+    operators = optimised_operators(built, tmp_path)
+    # the first one's relu is absorbed by the next quantize, so it need not return to floats at all
+    assert operators["QLinearMatMul"] == 1
+    assert operators["MatMulIntegerToFloat"] == 1
+    assert not operators["MatMul"] + operators["Relu"]
+    assert sqnr_db(outputs(model, feeds), outputs(built, feeds)) > 28.0
+
+
+def test_no_float_copy_of_a_weight_is_left() -> None:
+    built = quantized(residual_cnn(), images())
+    floats = [t for t in built.graph.initializer if t.data_type == TensorProto.FLOAT]
+    assert max(np.prod(t.dims, initial=1) for t in floats) <= 16  # scales, one per channel
+    assert {n.name for n in built.graph.node} >= {"stem", "branch", "residual", "last", "head"}
+    assert [(v.name) for v in built.graph.input] == ["x"]
+    assert [v.name for v in built.graph.output] == ["y"]
+    assert {p.key: p.value for p in built.metadata_props}["lowbit.version"] == "1"
+
+
+def test_building_does_not_change_what_was_prepared() -> None:
+    model, feeds = residual_cnn(), images()
+    assert quantized(model, feeds).SerializeToString() == quantized(model, feeds).SerializeToString()
+
+
+def test_codes_in_the_file_are_within_seven_bits_when_asked() -> None:
+    for reduce_range, reach in ((True, 64), (False, 127)):
+        built = quantized(residual_cnn(), images(), RECIPE.model_copy(update={"reduce_range": reduce_range}))
+        codes = [numpy_helper.to_array(t) for t in built.graph.initializer if t.name.endswith("_quantized")]
+        weights = [c.astype(np.int32) for c in codes if c.dtype == np.int8]
+        assert max(np.abs(c).max() for c in weights) <= reach
+        assert max(np.abs(c).max() for c in weights) >= reach - 1
+
+
+def test_an_embedding_becomes_a_table_of_bytes() -> None:
+    rng = np.random.default_rng(0)
+    n = helper.make_node
+    weights = random_weights(rng, table=(100, 32), w=(32, 4))
+    nodes = [
+        n("Cast", ["x"], ["i"], name="cast", to=TensorProto.INT64),
+        n("Gather", ["table", "i"], ["e"], name="embed"),
+        n("MatMul", ["e", "w"], ["y"], name="head"),
+    ]
+    model = model_of(nodes, weights, inputs={"x": ["n", 6]}, outputs={"y": ["n", 6, 4]})
+    feeds = {"x": rng.integers(0, 100, (8, 6)).astype(np.float32)}
+    built = quantized(model, feeds)
+    table = next(t for t in built.graph.initializer if t.name == "table_quantized")
+    assert (table.data_type, list(table.dims)) == (TensorProto.INT8, [100, 32])
+    assert sqnr_db(outputs(model, feeds), outputs(built, feeds)) > 28.0
+
+
+def test_tied_weights_stay_tied() -> None:
+    n = helper.make_node
+    weights = random_weights(np.random.default_rng(0), w=(16, 16))
+    nodes = [n("MatMul", ["x", "w"], ["h"], name="one"), n("MatMul", ["h", "w"], ["y"], name="two")]
+    model = model_of(nodes, weights, inputs={"x": ["n", 16]}, outputs={"y": ["n", 16]})
+    built = quantized(model, {"x": np.ones((2, 16), np.float32)})
+    assert sum(list(t.dims) == [16, 16] for t in built.graph.initializer) == 1
+
+
+@pytest.mark.parametrize("broken", [b"", b"not a model", residual_cnn().SerializeToString()[:500]])
+def test_what_the_runtime_cannot_load_is_a_fact_with_one_line(broken: Any) -> None:
+    with pytest.raises(RuntimeRefused) as refused:
+        Session(broken, threads=1)
+    assert "\n" not in str(refused.value)
+
+
+def test_data_that_does_not_fit_is_refused_at_run_time() -> None:
+    session = Session(residual_cnn().SerializeToString(), threads=1)
+    with pytest.raises(RuntimeRefused):
+        session.run({"x": np.zeros((1, 4, 8, 8), np.float32)})

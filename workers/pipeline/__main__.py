@@ -1,0 +1,77 @@
+"""`python -m workers.pipeline SCRATCH`: do the task in SCRATCH/task.json, in a process that holds no credentials."""
+
+import errno
+import sys
+from pathlib import Path
+
+from app.contracts.problem import Problem, ProblemFound, problem, quoted
+from workers.pipeline.dataset_inspection import inspect_dataset
+from workers.pipeline.model_inspection import inspect_model
+from workers.pipeline.protocol import (
+    OUTCOME_FILE,
+    TASK,
+    TASK_FILE,
+    Finished,
+    InspectDatasetTask,
+    InspectModelTask,
+    Outcome,
+    Refused,
+    Result,
+    Task,
+)
+from workers.pipeline.quantization_job import quantize
+from workers.pipeline.reporter import Reporter, take_stdout
+from workers.targets.onnxruntime_cpu import RuntimeRefused, quiet_logs
+
+
+def main(scratch: Path) -> None:
+    """Leave an outcome, good or bad. What is not foreseen here escapes, and the supervisor sees a crash."""
+    reporter = Reporter(take_stdout())
+    quiet_logs()
+    task = TASK.validate_json((scratch / TASK_FILE).read_bytes())
+    _write(scratch, attempt(task, scratch, reporter))
+
+
+def attempt(task: Task, scratch: Path, reporter: Reporter) -> Outcome:
+    """Do the task, or say what stopped it."""
+    try:
+        return Finished(ok=_perform(task, scratch, reporter))
+    except ProblemFound as found:
+        return _refused(found.problem, reporter)
+    except RuntimeRefused as refused:
+        detail = f"ONNX Runtime stopped in the middle of the work: {quoted(str(refused))}"
+        return _refused(problem("model_not_runnable", detail), reporter)
+    except MemoryError:
+        return _refused(problem("out_of_memory", "The machine refused more memory."), reporter)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return _refused(problem("insufficient_scratch", "The scratch disk filled up during the job."), reporter)
+
+
+def _perform(task: Task, scratch: Path, reporter: Reporter) -> Result:
+    match task:
+        case InspectModelTask():
+            return inspect_model(scratch / task.model, reporter)
+        case InspectDatasetTask():
+            return inspect_dataset(
+                scratch / task.dataset, max_unpacked_bytes=task.max_unpacked_bytes, reporter=reporter
+            )
+        case _:
+            return quantize(task, scratch, reporter)
+
+
+def _refused(found: Problem, reporter: Reporter) -> Refused:
+    stage = None if reporter.stage is None else str(reporter.stage)
+    return Refused(problem=found.model_copy(update={"stage": stage}))
+
+
+def _write(scratch: Path, outcome: Outcome) -> None:
+    """Whole or not at all: the supervisor takes the file's presence for the end of the work."""
+    partial = scratch / f"{OUTCOME_FILE}.partial"
+    partial.write_text(outcome.model_dump_json(), encoding="utf-8")
+    partial.replace(scratch / OUTCOME_FILE)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,62 @@
+"""Which candidate is best, and which variants are worth a look. Point estimates decide; intervals are reported."""
+
+from collections.abc import Sequence
+
+from app.contracts.objective import Objective
+from app.contracts.result import Metrics, Outcome, VariantOutcome
+
+TIMER_NOISE = 0.03
+"""Candidates of one graph that differ only in scales run the same kernels; within 3 % their order is chance."""
+
+
+def is_admissible(metrics: Metrics, objective: Objective) -> bool:
+    """True when no more accuracy is lost than allowed. An accuracy that was not measured is not admissible."""
+    if objective.max_accuracy_drop is None:
+        return True
+    return metrics.accuracy_delta is not None and metrics.accuracy_delta >= -objective.max_accuracy_drop
+
+
+def choose(variants: Sequence[VariantOutcome], objective: Objective) -> tuple[str, Outcome]:
+    """The key of the best candidate, and how the objective fared.
+
+    Among the admissible ones the smallest cost wins; those within TIMER_NOISE of it count as equal, and the most
+    faithful of them is taken. If none is admissible, the most accurate is named, and the objective is unmet.
+    """
+    candidates = [v for v in variants if v.role == "candidate"]
+    admissible = [v for v in candidates if v.admissible]
+    if not admissible:
+        return max(candidates, key=lambda v: (v.metrics.accuracy or 0.0, _fidelity(v.metrics))).key, "objective_unmet"
+    least = min(_cost(v.metrics, objective) for v in admissible)
+    equal = [v for v in admissible if _cost(v.metrics, objective) <= least * (1.0 + TIMER_NOISE)]
+    outcome: Outcome = "no_objective" if objective.max_accuracy_drop is None else "objective_met"
+    return max(equal, key=lambda v: _fidelity(v.metrics)).key, outcome
+
+
+def pareto_front(variants: Sequence[VariantOutcome]) -> tuple[str, ...]:
+    """Keys of the variants that no other equals or beats in quality, latency and size while beating it in one."""
+    return tuple(v.key for v in variants if not any(_dominates(o.metrics, v.metrics) for o in variants))
+
+
+def _dominates(one: Metrics, other: Metrics) -> bool:
+    a, b = _losses(one), _losses(other)
+    return a != b and all(x <= y for x, y in zip(a, b, strict=True))
+
+
+def _losses(metrics: Metrics) -> tuple[float, float, float]:
+    quality = metrics.agreement if metrics.accuracy is None else metrics.accuracy
+    return -(quality or 0.0), _p50(metrics), float(metrics.size_bytes)
+
+
+def _cost(metrics: Metrics, objective: Objective) -> float:
+    return float(metrics.size_bytes) if objective.minimize == "size_bytes" else _p50(metrics)
+
+
+def _p50(metrics: Metrics) -> float:
+    return float("inf") if metrics.latency_ms is None else metrics.latency_ms.p50
+
+
+def _fidelity(metrics: Metrics) -> float:
+    """The signal-to-noise ratio; null stands for outputs equal to the last bit if anything was compared."""
+    if metrics.sqnr_db is not None:
+        return metrics.sqnr_db
+    return float("inf") if metrics.samples else float("-inf")

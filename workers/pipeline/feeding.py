@@ -1,0 +1,108 @@
+"""Rows of a data set as the batches a model takes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from app.contracts.fit import check_fit
+from app.contracts.inspection import ColumnInspection, DatasetInspection, ModelInspection
+from app.contracts.problem import ProblemFound, refuse
+from workers.pipeline.npz import LABELS, Archive, Batch, read_batches
+from workers.pipeline.reporter import Reporter
+from workers.targets.onnxruntime_cpu import RuntimeRefused, Session
+
+_MOST_ROWS = 8
+_BATCH_BYTES = 64 << 20
+"""What the outputs of one batch may take: with all tensors observed, that is what calibration keeps in memory."""
+
+
+@dataclass(frozen=True)
+class Fed:
+    """One batch. Rows beyond `rows` repeat the last sample, to fill a model's fixed batch."""
+
+    feeds: Batch
+    rows: int
+    labels: npt.NDArray[np.generic] | None
+
+
+@dataclass(frozen=True)
+class Feeder:
+    """Cuts a data set into batches for one model."""
+
+    archive: Archive
+    inputs: tuple[str, ...]
+    fixed_batch: int | None
+
+    def batches(self, rows: int, *, limit: int | None = None) -> Iterator[Fed]:
+        rows = self.fixed_batch or rows
+        for batch in read_batches(self.archive, rows, names=(*self.inputs, LABELS), limit=limit):
+            labels = None if LABELS in self.inputs else batch.pop(LABELS, None)
+            count = len(next(iter(batch.values())))
+            yield Fed(self._filled(batch, count), count, labels)
+
+    def rows_of_exactly(self, rows: int) -> Batch:
+        """The first samples, from the beginning again where there are too few."""
+        first = next(read_batches(self.archive, rows, names=self.inputs))
+        # [given, ...] -> [rows, ...]
+        return {name: np.resize(array, (rows, *array.shape[1:])) for name, array in first.items()}
+
+    def _filled(self, batch: Batch, count: int) -> Batch:
+        if self.fixed_batch is None or count == self.fixed_batch:
+            return batch
+        missing = self.fixed_batch - count
+        return {name: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for name, a in batch.items()}
+
+
+def feeder_for(model: ModelInspection, archive: Archive, reporter: Reporter) -> Feeder:
+    """Raises ProblemFound when the data does not fit."""
+    misfit = check_fit(model, _from_headers(archive))
+    if misfit is not None:
+        raise ProblemFound(misfit)
+    fixed = _fixed_batch(model)
+    if fixed is not None and archive.num_samples % fixed:
+        reporter.warn(
+            "last_batch_padded",
+            f"The model takes exactly {fixed} samples at a time; the last group repeats its last sample.",
+        )
+    return Feeder(archive, tuple(spec.name for spec in model.inputs), fixed)
+
+
+def fitting_rows(session: Session, feeder: Feeder, reporter: Reporter) -> int:
+    """How many rows to run at a time: found by running one, and then as many as the memory allows."""
+    if feeder.fixed_batch is not None:
+        return feeder.fixed_batch
+    one = sum(a.nbytes for a in session.run(feeder.rows_of_exactly(1)).values())
+    rows = max(1, min(_MOST_ROWS, _BATCH_BYTES // max(one, 1)))
+    if rows == 1:
+        return 1
+    try:
+        session.run(feeder.rows_of_exactly(rows))
+    except RuntimeRefused:
+        reporter.warn("single_batch_only", "The model declares a free batch size but fails for more than one sample.")
+        return 1
+    return rows
+
+
+def _fixed_batch(model: ModelInspection) -> int | None:
+    extents = {spec.shape[0] for spec in model.inputs if isinstance(spec.shape[0], int)}
+    if len(extents) > 1:
+        raise refuse("calibration_shape_mismatch", "The model's inputs differ in their fixed first extent.")
+    return next(iter(extents), None)
+
+
+def _from_headers(archive: Archive) -> DatasetInspection:
+    """What the headers alone tell, which is all that `check_fit` looks at."""
+    columns = tuple(
+        ColumnInspection(
+            name=c.name, dtype=c.dtype.newbyteorder("=").name, shape=c.shape, min=None, max=None, mean=None
+        )
+        for c in archive.columns
+    )
+    return DatasetInspection(
+        format="npz",
+        num_samples=archive.num_samples,
+        columns=columns,
+        has_labels=archive.column(LABELS) is not None,
+    )

@@ -1,0 +1,121 @@
+"""What the supervisor and the job's process say to each other.
+
+The supervisor writes SCRATCH/task.json and starts `python -m workers.pipeline SCRATCH`. The process writes one event
+a line on stdout, and at its end SCRATCH/outcome.json; output files are in SCRATCH/outputs. Exit status 0 means that
+there is an outcome, good or bad; anything else is a crash. Only pydantic and the contracts are imported here.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from app.contracts.inspection import DatasetInspection, ModelInspection, Notice
+from app.contracts.model import Contract
+from app.contracts.objective import Benchmark, Objective
+from app.contracts.problem import Problem
+from app.contracts.recipe import Recipe
+from app.contracts.result import QuantizeOutcome
+from app.contracts.status import Stage
+
+TASK_FILE = "task.json"
+OUTCOME_FILE = "outcome.json"
+OUTPUT_FOLDER = "outputs"
+
+MAX_EVENT_BYTES = 8 * 1024
+
+
+class InspectModelTask(Contract):
+    kind: Literal["inspect_model"] = "inspect_model"
+    model: str
+    """Path relative to the scratch folder, as all paths of a task."""
+
+
+class InspectDatasetTask(Contract):
+    kind: Literal["inspect_dataset"] = "inspect_dataset"
+    dataset: str
+    max_unpacked_bytes: int
+
+
+class QuantizeTask(Contract):
+    kind: Literal["quantize"] = "quantize"
+    model: str
+    calibration: str
+    evaluation: str | None = None
+    model_name: str
+    """The user's name of the model; output files are called after it."""
+    target: str
+    recipe: Recipe
+    objective: Objective
+    benchmark: Benchmark
+    seed: int = 0
+    threads: int = Field(ge=1)
+    provenance: dict[str, str] = Field(default_factory=dict)
+    """Written into the metadata of every produced model as `lowbit.<key>`."""
+
+
+Task = Annotated[InspectModelTask | InspectDatasetTask | QuantizeTask, Field(discriminator="kind")]
+TASK: TypeAdapter[Task] = TypeAdapter(Task)
+
+
+class StageEvent(Contract):
+    event: Literal["stage"] = "stage"
+    stage: Stage
+
+
+class ProgressEvent(Contract):
+    event: Literal["progress"] = "progress"
+    completed: int
+    total: int
+    unit: str
+
+
+class WarningEvent(Contract):
+    event: Literal["warning"] = "warning"
+    code: str
+    detail: str
+
+
+class LogEvent(Contract):
+    event: Literal["log"] = "log"
+    level: Literal["info", "warning", "error"]
+    message: str
+
+
+Event = Annotated[StageEvent | ProgressEvent | WarningEvent | LogEvent, Field(discriminator="event")]
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+class ModelInspected(Contract):
+    kind: Literal["model_inspected"] = "model_inspected"
+    inspection: ModelInspection
+    warnings: tuple[Notice, ...] = ()
+
+
+class DatasetInspected(Contract):
+    kind: Literal["dataset_inspected"] = "dataset_inspected"
+    inspection: DatasetInspection
+    warnings: tuple[Notice, ...] = ()
+
+
+class Quantized(Contract):
+    kind: Literal["quantized"] = "quantized"
+    outcome: QuantizeOutcome
+
+
+Result = Annotated[ModelInspected | DatasetInspected | Quantized, Field(discriminator="kind")]
+
+
+class Finished(Contract):
+    """The task was done."""
+
+    ok: Result
+
+
+class Refused(Contract):
+    """The user's input, or the machine's limits, stopped the task."""
+
+    problem: Problem
+
+
+Outcome = Finished | Refused
+OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)

@@ -1,0 +1,208 @@
+"""A quantize job from the model to its report, stage by stage."""
+
+import platform
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from app.contracts.inspection import ModelInspection
+from app.contracts.problem import quoted, refuse
+from app.contracts.result import Environment, OutputFile, QuantizeOutcome, VariantOutcome
+from app.contracts.status import Stage
+from workers.pipeline.benchmark import Benchmarks, benchmark
+from workers.pipeline.calibration import Statistics, calibrate
+from workers.pipeline.candidates import Candidate, build_candidates, lowbit_version
+from workers.pipeline.choice import choose, pareto_front
+from workers.pipeline.evaluation import Evaluation, evaluate, predicting_output
+from workers.pipeline.feeding import Feeder, feeder_for, fitting_rows
+from workers.pipeline.model_inspection import describe, load_model
+from workers.pipeline.model_rules import refuse_untrustworthy
+from workers.pipeline.npz import LABELS, open_archive
+from workers.pipeline.protocol import OUTPUT_FOLDER, Quantized, QuantizeTask
+from workers.pipeline.reporter import Reporter
+from workers.pipeline.variants import BASELINE, baseline_variant, candidate_variant
+from workers.pipeline.verdict import verdict
+from workers.quantization.opset import OpsetNotConvertible
+from workers.quantization.placement import NodeNotInModel
+from workers.targets import onnxruntime_cpu
+from workers.targets.onnxruntime_cpu import Prepared, RuntimeRefused, Session, prepare
+from workers.targets.processor import cpu_has_vnni, cpu_model
+
+REPORT_FILE = "report.json"
+
+
+@dataclass(frozen=True)
+class _Baseline:
+    """The float model, loaded, with the data that it will meet."""
+
+    model: onnx.ModelProto
+    description: ModelInspection
+    session: Session
+    calibration: Feeder
+    evaluation: Feeder
+    size_bytes: int
+
+
+def quantize(task: QuantizeTask, scratch: Path, reporter: Reporter) -> Quantized:
+    """Raises ProblemFound for what the user can put right."""
+    if task.target != onnxruntime_cpu.NAME:
+        raise refuse("target_unavailable", f"This worker cannot serve the target {quoted(task.target)}.")
+    outputs = scratch / OUTPUT_FOLDER
+    outputs.mkdir(exist_ok=True)
+    reporter.enter(Stage.INSPECT)
+    model, description = _inspect(scratch / task.model)
+    prepared = _prepare(model, task)
+    reporter.enter(Stage.BASELINE)
+    baseline = _load_baseline(model, description, task, scratch, reporter)
+    reporter.enter(Stage.CALIBRATE)
+    statistics = _calibrate(prepared, baseline, task, reporter)
+    reporter.enter(Stage.QUANTIZE)
+    candidates = build_candidates(prepared, statistics, task, outputs, reporter)
+    sessions = {c.key: Session(c.path.read_bytes(), threads=task.threads) for c in candidates}
+    reporter.enter(Stage.EVALUATE)
+    evaluation = _evaluate(baseline, sessions, task, reporter)
+    reporter.enter(Stage.BENCHMARK)
+    timings = benchmark(
+        {BASELINE: baseline.session, **sessions}, baseline.evaluation, task.benchmark, reporter, baseline=BASELINE
+    )
+    reporter.enter(Stage.PACKAGE)
+    variants = _variants(baseline, candidates, evaluation, timings, task)
+    outcome = _conclude(variants, candidates, prepared, task, reporter)
+    (outputs / REPORT_FILE).write_text(outcome.model_dump_json(indent=2), encoding="utf-8")
+    return Quantized(outcome=outcome)
+
+
+def _inspect(path: Path) -> tuple[onnx.ModelProto, ModelInspection]:
+    """Once more, though the model was inspected when it was uploaded: it is cheap, and trust should not travel."""
+    model = load_model(path)
+    refuse_untrustworthy(model)
+    description = describe(model)
+    if description.already_quantized:
+        raise refuse("model_already_quantized", "The model holds quantized operators.")
+    return model, description
+
+
+def _prepare(model: onnx.ModelProto, task: QuantizeTask) -> Prepared:
+    try:
+        prepared = prepare(model, task.recipe)
+    except OpsetNotConvertible as error:
+        detail = f"The model cannot be converted to opset 13, which int8 needs: {quoted(str(error))}"
+        raise refuse("onnx_opset_unsupported", detail) from error
+    except NodeNotInModel as error:
+        detail = f"The model has no node {quoted(str(error))}."
+        raise refuse("recipe_node_not_found", detail, pointer="/recipe/nodes_to_exclude", entry=str(error)) from error
+    if not prepared.placement.weights:
+        raise refuse("nothing_to_quantize", _why_nothing(prepared), hint="The reasons are in the detail.")
+    return prepared
+
+
+def _why_nothing(prepared: Prepared) -> str:
+    reasons = Counter(f"{d.op_type}: {d.reason}" for d in prepared.placement.decisions)
+    if not reasons:
+        return "The model has no Conv, Gemm or MatMul with constant weights."
+    return "All candidates stay in float. " + " ".join(f"{r} ({n} times)" for r, n in reasons.most_common(5))
+
+
+def _load_baseline(
+    model: onnx.ModelProto, description: ModelInspection, task: QuantizeTask, scratch: Path, reporter: Reporter
+) -> _Baseline:
+    """Load the float model and run it once on every data set: what does not fit should show before the work starts."""
+    try:
+        session = Session(model.SerializeToString(), threads=task.threads)
+    except RuntimeRefused as error:
+        raise refuse("model_not_runnable", quoted(str(error))) from error
+    calibration = feeder_for(description, open_archive(scratch / task.calibration), reporter)
+    evaluation = calibration
+    if task.evaluation is not None:
+        evaluation = feeder_for(description, open_archive(scratch / task.evaluation), reporter)
+    else:
+        reporter.warn(
+            "evaluated_on_calibration_data",
+            "There is no evaluation data: quality was measured on the data that set the ranges, which flatters it.",
+        )
+    if task.objective.max_accuracy_drop is not None and evaluation.archive.column(LABELS) is None:
+        raise refuse("labels_missing", "The job limits the loss of accuracy, but the evaluation data has no labels.")
+    for feeder in (calibration, evaluation):
+        _try(session, feeder)
+    return _Baseline(model, description, session, calibration, evaluation, (scratch / task.model).stat().st_size)
+
+
+def _try(session: Session, feeder: Feeder) -> None:
+    try:
+        session.run(feeder.rows_of_exactly(feeder.fixed_batch or 1))
+    except RuntimeRefused as error:
+        raise refuse("model_not_runnable", f"The model fails on the first sample: {quoted(str(error))}") from error
+
+
+def _calibrate(prepared: Prepared, baseline: _Baseline, task: QuantizeTask, reporter: Reporter) -> Statistics:
+    samples = task.recipe.calibration_samples
+    return calibrate(prepared, baseline.calibration, reporter, threads=task.threads, samples=samples)
+
+
+def _evaluate(baseline: _Baseline, sessions: dict[str, Session], task: QuantizeTask, reporter: Reporter) -> Evaluation:
+    output = predicting_output(baseline.description)
+    if output is None:
+        reporter.warn("not_comparable", "The model has no float output, so the candidates were not compared with it.")
+        if task.objective.max_accuracy_drop is not None:
+            raise refuse("labels_invalid", "The model has no float output whose classes labels could name.")
+        return Evaluation()
+    rows = fitting_rows(baseline.session, baseline.evaluation, reporter)
+    return evaluate(baseline.session, sessions, baseline.evaluation, reporter, output=output, rows=rows)
+
+
+def _variants(
+    baseline: _Baseline,
+    candidates: tuple[Candidate, ...],
+    evaluation: Evaluation,
+    timings: Benchmarks,
+    task: QuantizeTask,
+) -> tuple[VariantOutcome, ...]:
+    return (
+        baseline_variant(baseline.size_bytes, evaluation, timings[BASELINE]),
+        *(candidate_variant(c, evaluation, timings[c.key], task.objective) for c in candidates),
+    )
+
+
+def _conclude(
+    variants: tuple[VariantOutcome, ...],
+    candidates: tuple[Candidate, ...],
+    prepared: Prepared,
+    task: QuantizeTask,
+    reporter: Reporter,
+) -> QuantizeOutcome:
+    best, outcome = choose(variants, task.objective)
+    chosen = next(v for v in variants if v.key == best)
+    return QuantizeOutcome(
+        outcome=outcome,
+        verdict=verdict(chosen, variants[0], task.objective, outcome),
+        best=best,
+        pareto=pareto_front(variants),
+        variants=variants,
+        files=_files(candidates),
+        layers=prepared.layers,
+        recipe=task.recipe,
+        environment=_environment(task),
+        warnings=tuple(reporter.warnings),
+    )
+
+
+def _files(candidates: tuple[Candidate, ...]) -> tuple[OutputFile, ...]:
+    models = (
+        OutputFile(path=c.path.name, kind="model", media_type="application/octet-stream", variant_key=c.key)
+        for c in candidates
+    )
+    return (*models, OutputFile(path=REPORT_FILE, kind="report", media_type="application/json"))
+
+
+def _environment(task: QuantizeTask) -> Environment:
+    return Environment(
+        runtime="onnxruntime",
+        runtime_version=onnxruntime_cpu.runtime_version(),
+        cpu=cpu_model(),
+        cpu_has_vnni=cpu_has_vnni(),
+        threads=task.threads,
+        python=platform.python_version(),
+        lowbit=lowbit_version(),
+    )

@@ -1,0 +1,45 @@
+"""The result in one plain sentence, with the figures it rests on."""
+
+from app.contracts.objective import Objective
+from app.contracts.result import Interval, Metrics, Outcome, VariantOutcome
+
+
+def verdict(best: VariantOutcome, baseline: VariantOutcome, objective: Objective, outcome: Outcome) -> str:
+    """Honest when int8 does not pay: a user needs to read it here, not to find out in production."""
+    parts = [_speed(best.metrics), _size(best.metrics, baseline.metrics), _quality(best.metrics)]
+    facts = ", ".join(p for p in parts if p)
+    if outcome == "objective_unmet":
+        allowed = _points(objective.max_accuracy_drop or 0.0)
+        return f"No candidate loses at most {allowed} of accuracy; the most accurate, {best.label}, has {facts}."
+    if best.metrics.speedup is not None and best.metrics.speedup < 1.0:
+        return f"{best.label} is smaller but slower on this machine: {facts}."
+    return f"{best.label} has {facts}."
+
+
+def _speed(metrics: Metrics) -> str:
+    if metrics.speedup is None:
+        return ""
+    return f"{metrics.speedup:.2f}x the speed of the float model at batch size {metrics.benchmark[0].batch_size}"
+
+
+def _size(best: Metrics, baseline: Metrics) -> str:
+    return f"{best.size_bytes / baseline.size_bytes:.0%} of its size"
+
+
+def _quality(metrics: Metrics) -> str:
+    if metrics.accuracy is not None and metrics.accuracy_delta is not None:
+        change = f"{metrics.accuracy_delta * 100:+.2f} points{_interval(metrics.accuracy_delta_ci95)}"
+        return f"and an accuracy of {metrics.accuracy:.2%} ({change}, on {metrics.samples} samples)"
+    if metrics.agreement is not None:
+        return f"and agrees with it on {metrics.agreement:.2%} of predictions ({metrics.samples} samples)"
+    if metrics.sqnr_db is not None:
+        return f"and outputs at {metrics.sqnr_db:.1f} dB signal-to-noise ratio ({metrics.samples} samples)"
+    return "and outputs that were not compared" if not metrics.samples else "and outputs equal to the last bit"
+
+
+def _interval(interval: Interval | None) -> str:
+    return "" if interval is None else f" [{interval[0] * 100:+.2f}, {interval[1] * 100:+.2f}]"
+
+
+def _points(share: float) -> str:
+    return f"{share * 100:g} point{'' if share == 0.01 else 's'}"

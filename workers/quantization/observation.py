@@ -1,0 +1,22 @@
+"""The graph that calibration runs: the float model with the tensors of interest as additional outputs."""
+
+from collections.abc import Iterable
+
+import onnx
+import onnx_ir as ir
+
+
+def with_observed_outputs(model: ir.Model, tensors: Iterable[str]) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """Returns the graph and the names it gives out beyond the model's own; graph inputs are left to whoever feeds them.
+
+    The model itself is not changed.
+    """
+    watched = model.clone()
+    present = {v.name for v in watched.graph.outputs} | {v.name for v in watched.graph.inputs}
+    wanted = set(tensors) - present
+    added = []
+    for value in [v for node in watched.graph for v in node.outputs if v.name in wanted]:
+        value.type = value.type or ir.TensorType(ir.DataType.FLOAT)
+        watched.graph.outputs.append(value)
+        added.append(value.name or "")
+    return ir.to_proto(watched), tuple(added)

@@ -1,0 +1,34 @@
+"""Bring weights to where the other passes look for them: initializers that the operator reads directly.
+
+Rules
+1. Constant -> initializer. Exports of Paddle keep every weight in a Constant node.
+2. Identity(x) -> x. The same exports put one after nearly every operator.
+3. An initializer is no graph input. Before IR 4 each one had to be listed there too, which makes it replaceable by the
+   caller, so that ONNX Runtime would fold nothing that depends on it.
+
+requires: any model of one graph
+ensures: float outputs unchanged to the last bit; names of inputs, outputs and remaining nodes unchanged; every node has
+    a name of its own
+"""
+
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+
+def lift_constants(model: ir.Model) -> ir.Model:
+    for graph_pass in (
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.IdentityEliminationPass(),
+        common.RemoveInitializersFromInputsPass(),
+        common.NameFixPass(),
+    ):
+        model = graph_pass(model).model
+    _name_nodes(model.graph)
+    return model
+
+
+def _name_nodes(graph: ir.Graph) -> None:
+    """Name by operator and output what has no name: users refer to nodes in recipes and read them in reports."""
+    for node in graph:
+        if not node.name:
+            node.name = f"{node.op_type}_{node.outputs[0].name}"

@@ -1,0 +1,167 @@
+"""ONNX Runtime on the CPU: builds QDQ models for its integer kernels, and runs models in it."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+from onnx_ir.passes.common import NameFixPass
+
+from app.contracts.recipe import Recipe
+from app.contracts.result import LayerReport
+from workers.quantization.affine import choose_qparams
+from workers.quantization.observers import FloatBitsObserver
+from workers.quantization.opset import OpsetNotConvertible, raise_opset
+from workers.quantization.passes.fold_batch_norm import fold_batch_norm
+from workers.quantization.passes.fold_bias_add import fold_bias_add
+from workers.quantization.passes.fuse_gelu import GELU_OPSET, fuse_gelu
+from workers.quantization.passes.insert_qdq import insert_qdq
+from workers.quantization.passes.lift_constants import lift_constants
+from workers.quantization.placement import Placement, place
+from workers.quantization.ranges import percentile_range
+from workers.quantization.scheme import UINT8_ACTIVATIONS, weight_scheme
+
+NAME = "onnxruntime-cpu"
+
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+_SIGNS_OF_NO_MEMORY = ("failed to allocate memory", "bad allocation", "bad_alloc", "out of memory")
+
+_FATAL_ONLY = 4  # ONNX Runtime's severity; its warnings name files and go to stderr unasked
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The float model as this target quantizes it, and where it will put integers."""
+
+    model: ir.Model
+    placement: Placement
+
+    @property
+    def layers(self) -> tuple[LayerReport, ...]:
+        return tuple(
+            LayerReport(node=d.node, op_type=d.op_type, quantized=d.quantized, reason=d.reason)
+            for d in self.placement.decisions
+        )
+
+
+class RuntimeRefused(Exception):
+    """ONNX Runtime cannot load or run the model; the message is the first line of its reason."""
+
+
+class Session:
+    """A model loaded for inference."""
+
+    def __init__(self, model: bytes, *, threads: int, optimized: bool = True) -> None:
+        try:
+            self._session = ort.InferenceSession(
+                model, _options(threads, optimized=optimized), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # every failure has a class of its own, none of them exported
+            raise _fact(error) from error
+        self.inputs = tuple(i.name for i in self._session.get_inputs())
+        self.outputs = tuple(o.name for o in self._session.get_outputs())
+
+    def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> dict[str, npt.NDArray[np.generic]]:
+        """The named outputs, or all. `feeds` may hold more than the model's inputs."""
+        names = list(self.outputs if outputs is None else outputs)
+        if not names:  # which ONNX Runtime would take for "all"
+            return {}
+        given = {name: feeds[name] for name in self.inputs}
+        try:
+            results = self._session.run(names, given)
+        except Exception as error:
+            raise _fact(error) from error
+        return dict(zip(names, results, strict=True))
+
+    def timed(self, feeds: Arrays) -> Callable[[], float]:
+        """A function that runs once and returns the milliseconds it took."""
+        given = {name: feeds[name] for name in self.inputs}
+
+        def run_once() -> float:
+            started = time.perf_counter()
+            self._session.run(None, given)
+            return (time.perf_counter() - started) * 1000.0
+
+        return run_once
+
+
+def prepare(model: onnx.ModelProto, recipe: Recipe) -> Prepared:
+    """Bring a float model into the form that quantizes well and decide what will become integers.
+
+    The outputs stay what they were, to rounding. Raises OpsetNotConvertible, NodeNotInModel.
+    """
+    graph_model = lift_constants(ir.from_proto(_in_suitable_opset(model)))
+    if graph_model.opset_imports[""] >= GELU_OPSET:
+        fuse_gelu(graph_model)
+    fold_batch_norm(graph_model)
+    fold_bias_add(graph_model)
+    placement = place(
+        graph_model, op_types_to_exclude=recipe.op_types_to_exclude, nodes_to_exclude=recipe.nodes_to_exclude
+    )
+    return Prepared(graph_model, placement)
+
+
+def _in_suitable_opset(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Opset 13 for scales along an axis; 20 for Gelu where the model may spell it out, if it converts that far."""
+    if any(node.op_type == "Erf" for node in model.graph.node):
+        try:
+            return raise_opset(model, GELU_OPSET)
+        except OpsetNotConvertible:
+            pass  # only speed is lost, and the benchmark shows it
+    return raise_opset(model)
+
+
+def build(
+    prepared: Prepared,
+    statistics: Mapping[str, FloatBitsObserver],
+    recipe: Recipe,
+    *,
+    percentile: float,
+    metadata: Mapping[str, str],
+) -> onnx.ModelProto:
+    """The quantized model for one percentile, as a standard QDQ file that any ONNX runtime reads."""
+    qparams = {
+        name: choose_qparams(*percentile_range(statistics[name], percentile), UINT8_ACTIVATIONS)
+        for name in prepared.placement.observed
+    }
+    candidate = prepared.model.clone()
+    weights = weight_scheme(reduce_range=recipe.reduce_range, per_channel=recipe.per_channel)
+    insert_qdq(candidate, prepared.placement, qparams, weights)
+    NameFixPass()(candidate)  # should the model use one of our names already
+    candidate.producer_name = "lowbit"
+    candidate.metadata_props.update(metadata)
+    return ir.to_proto(candidate)
+
+
+def quiet_logs() -> None:
+    """ONNX Runtime logs to stderr by itself; what matters arrives as an exception."""
+    ort.set_default_logger_severity(_FATAL_ONLY)
+
+
+def runtime_version() -> str:
+    return str(ort.__version__)
+
+
+def _options(threads: int, *, optimized: bool) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL_ONLY
+    # several sessions take turns in one process: a pool that spins while it waits would slow the others
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not optimized:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
+
+
+def _fact(error: Exception) -> Exception:
+    """ONNX Runtime's errors as ours. That it ran out of memory shows in the message only."""
+    message = (str(error).splitlines() or [type(error).__name__])[0]
+    if any(sign in message.lower() for sign in _SIGNS_OF_NO_MEMORY):
+        return MemoryError(message)
+    return RuntimeRefused(message)
