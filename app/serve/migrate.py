@@ -4,15 +4,14 @@ Runs under an advisory lock, so that several processes may start at once.
 """
 
 import sys
-from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, make_url, text
 
-import migrations
 from app.serve.admin_key import admit, key_in_settings
 from app.serve.refusal import Refusal
+from app.serve.server_user import package_folder
 from app.settings import SettingMissing, Settings
 
 ADVISORY_LOCK = 0x10B17  # "lowbit"; any constant that nobody else uses in this database
@@ -46,7 +45,7 @@ def migrate_and_admit(settings: Settings) -> None:
 
 def upgrade(connection: Connection) -> None:
     config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("script_location", str(package_folder("migrations")))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
     connection.commit()

@@ -103,9 +103,8 @@ def show(job: dict[str, Any]) -> None:
         say(f"  {name:<18}{theirs:>12}{ours:>12}   {remark}")
     say(f"\n{result['verdict']}")
     environment = result["environment"]
-    say(
-        f"Measured with ONNX Runtime {environment['runtime_version']} on {environment['threads']} threads of {environment['cpu']}."
-    )
+    runtime, threads = environment["runtime_version"], environment["threads"]
+    say(f"Measured with ONNX Runtime {runtime} on {threads} threads of {environment['cpu']}.")
     say("\nFiles:")
     for path in [*job["files"], str(OUTPUT / "result.json")]:
         say(f"  {path}")

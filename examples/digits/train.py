@@ -4,6 +4,7 @@ a float ONNX model, calibration data, and evaluation data with labels.
 The 1,797 images of 8 x 8 pixels come with scikit-learn (UCI "Optical Recognition of Handwritten Digits", test part).
 """
 
+import logging
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -86,8 +87,9 @@ def _trained(images: torch.Tensor, labels: torch.Tensor) -> nn.Module:
 
 
 def _export(model: nn.Module, path: Path) -> None:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns about its own parts
+        warnings.simplefilter("ignore")  # the exporter warns about parts of its own that are not used here
         torch.onnx.export(
             model,
             (torch.zeros(2, 1, 8, 8),),

@@ -1,4 +1,4 @@
-"""Folders for servers: short, as unix sockets need, and in a place that the servers' user may enter, unlike pytest's."""
+"""Folders for servers: short, as unix sockets need, and where the servers' user may enter, unlike pytest's."""
 
 import shutil
 import tempfile
