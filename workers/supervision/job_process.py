@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -24,37 +24,43 @@ LOG_FILE = "process.log"
 LOG_TAIL_BYTES = 4096
 POLL_SECONDS = 0.2
 TERM_GRACE_SECONDS = 5.0
+READS_AFTER_END = 4
+"""Of 64 KiB, which is all that a pipe holds."""
 
 
 class ProcessCrashed(Exception):
     """The process ended without an outcome."""
 
 
+COMMAND = (sys.executable, "-m", "workers.pipeline")
+"""What is run, with the scratch folder as its argument."""
+
+
 def run(
-    scratch: Path, *, memory_bytes: int | None, on_event: Callable[[Event], None], check: Callable[[], None]
+    scratch: Path,
+    *,
+    on_event: Callable[[Event], None],
+    check: Callable[[], None],
+    memory_bytes: int | None = None,
+    command: Sequence[str] = COMMAND,
 ) -> Outcome:
-    """Run `workers.pipeline` on a scratch folder until it has an outcome.
+    """Run the job's process on a scratch folder until it has an outcome.
 
     `check` is called several times a second; whatever it raises ends the process and is passed on.
     Raises `ProcessCrashed`.
     """
-    with _started(scratch, memory_bytes) as process:
-        assert process.stdout is not None
-        lines = _Lines(process.stdout)
-        while True:
+    with _started([*command, str(scratch)], scratch, memory_bytes) as process, closing(_Lines(process)) as lines:
+        while process.poll() is None:
             check()
             for event in lines.read(POLL_SECONDS):
                 on_event(event)
-            if lines.ended:
-                break
-        while process.poll() is None:  # stdout is closed; the end is near, or it was closed on purpose
-            check()
-            time.sleep(POLL_SECONDS / 4)
+        for event in lines.rest():
+            on_event(event)
         return _outcome(scratch, process.returncode)
 
 
 @contextmanager
-def _started(scratch: Path, memory_bytes: int | None) -> Iterator[subprocess.Popen[bytes]]:
+def _started(command: Sequence[str], scratch: Path, memory_bytes: int | None) -> Iterator[subprocess.Popen[bytes]]:
     tie = die_with_parent(signal.SIGKILL)
 
     def before_exec() -> None:
@@ -65,7 +71,7 @@ def _started(scratch: Path, memory_bytes: int | None) -> Iterator[subprocess.Pop
 
     with (scratch / LOG_FILE).open("wb") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "workers.pipeline", str(scratch)],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -103,24 +109,38 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 class _Lines:
     """Events from a pipe, without ever blocking for longer than asked, and without trusting the other side."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        self._stream: IO[bytes] = process.stdout
         self._buffer = b""
-        self.ended = False
-        os.set_blocking(stream.fileno(), False)
+        self._ended = False
+        os.set_blocking(self._stream.fileno(), False)
         self._selector = selectors.DefaultSelector()
-        self._selector.register(stream, selectors.EVENT_READ)
+        self._selector.register(self._stream, selectors.EVENT_READ)
 
     def read(self, timeout_seconds: float) -> list[Event]:
+        """The events that arrive within a time; after the end of the stream, none."""
+        if self._ended:
+            time.sleep(timeout_seconds)
+            return []
         if not self._selector.select(timeout_seconds):
             return []
+        return self._take()
+
+    def rest(self) -> Iterator[Event]:
+        """What is still in the pipe. A process left behind may hold it open or fill it: do not wait for its end."""
+        for _ in range(READS_AFTER_END):
+            if not self._ended and self._selector.select(0):
+                yield from self._take()
+
+    def close(self) -> None:
+        self._selector.close()
+
+    def _take(self) -> list[Event]:
         chunk: bytes | None = self._stream.read(64 * 1024)  # None: nothing yet, on a stream that does not block
         if chunk is None:
             return []
-        if chunk == b"":
-            self.ended = True
-            self._selector.close()
-            return []
+        self._ended = chunk == b""
         *lines, self._buffer = (self._buffer + chunk).split(b"\n")
         if len(self._buffer) > MAX_EVENT_BYTES:
             self._buffer = b""
