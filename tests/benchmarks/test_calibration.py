@@ -40,7 +40,7 @@ def test_a_page_without_a_place_for_figures_is_refused() -> None:
 
 
 def run_of(contender: str, samples: int, number: int, wall: float | None, peak: float = 100.0) -> Run:
-    return Run("reader", contender, samples, number, "ok" if wall else MEMORY_LIMIT, wall, peak, 10.0)
+    return Run("reader", contender, samples, number, "ok" if wall else MEMORY_LIMIT, wall, peak, 10.0, 0.0)
 
 
 def test_ratios_pair_the_rounds_and_growth_is_the_difference_of_medians() -> None:
@@ -50,6 +50,7 @@ def test_ratios_pair_the_rounds_and_growth_is_the_difference_of_medians() -> Non
     results = Results({}, (*ours, *theirs, *large), ())
     # 1/2, 2/2 and 9/3
     assert results.ratio("reader", "lowbit_fast", "ort_minmax", 32) == Spread(1.0, 0.5, 3.0)
+    assert results.quietest_ratio("reader", "lowbit_fast", "ort_minmax", 32) == 0.5  # 1 / 2
     assert results.ratio("reader", "lowbit_fast", "ort_minmax", 132) is None
     assert results.growth_mib("reader", "lowbit_fast") == 30.0  # 130 - 100
     assert results.seconds_per_sample("reader", "lowbit_fast") == pytest.approx(0.1)  # (12 - 2) / 100

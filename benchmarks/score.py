@@ -1,0 +1,41 @@
+"""How near the int8 models are to the float one on data that none of them has seen."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+from benchmarks.assignment import MEASURED_FILE, Scoring
+from workers.pipeline.evaluation import evaluate, predicting_output
+from workers.pipeline.feeding import feeder_for, fitting_rows
+from workers.pipeline.model_inspection import describe, load_model
+from workers.pipeline.npz import open_archive
+from workers.pipeline.reporter import Reporter
+from workers.targets.onnxruntime_cpu import Session, quiet_logs
+
+
+def score(scoring: Scoring) -> dict[str, dict[str, float | None]]:
+    """Agreement of the top-1 class over all positions, and the SQNR of the output, of each candidate."""
+    reporter = Reporter(io.StringIO())
+    description = describe(load_model(Path(scoring.model)))
+    output = predicting_output(description)
+    assert output is not None
+    feeder = feeder_for(description, open_archive(Path(scoring.archive)), reporter)
+    baseline = _session(scoring.model, scoring.threads)
+    candidates = {key: _session(path, scoring.threads) for key, path in scoring.candidates.items()}
+    rows = fitting_rows(baseline, feeder, reporter)
+    found = evaluate(baseline, candidates, feeder, reporter, output=output, rows=rows)
+    return {
+        key: {"agreement": compared.agreeing / found.predictions, "sqnr_db": compared.sqnr.db()}
+        for key, compared in found.candidates.items()
+    }
+
+
+def _session(path: str, threads: int) -> Session:
+    return Session(Path(path).read_bytes(), threads=threads)
+
+
+if __name__ == "__main__":
+    quiet_logs()
+    told = Scoring(**json.loads(sys.argv[1]))
+    Path(told.folder, MEASURED_FILE).write_text(json.dumps(score(told)), encoding="utf-8")

@@ -1,0 +1,49 @@
+"""Calibrate and quantize with Lowbit's own stages, as a job runs them."""
+
+import io
+from pathlib import Path
+
+from app.contracts.objective import Benchmark, Objective
+from app.contracts.recipe import PRESETS, PresetName
+from benchmarks.assignment import Quantization
+from benchmarks.child import measure
+from workers.pipeline.calibration import calibrate
+from workers.pipeline.candidates import build_candidates
+from workers.pipeline.feeding import feeder_for
+from workers.pipeline.model_inspection import describe, load_model
+from workers.pipeline.npz import open_archive
+from workers.pipeline.protocol import QuantizeTask
+from workers.pipeline.reporter import Reporter
+from workers.targets.onnxruntime_cpu import NAME, prepare, quiet_logs
+
+_PRESETS: dict[str, PresetName] = {"lowbit_fast": "int8-fast", "lowbit_balanced": "int8-balanced"}
+
+
+def quantize(assignment: Quantization) -> dict[str, Path]:
+    """Load, prepare, calibrate in one pass, and write a checked model for each range of the preset."""
+    reporter = Reporter(io.StringIO())
+    task = _task(assignment)
+    model = load_model(Path(assignment.model))
+    prepared = prepare(model, task.recipe)
+    feeder = feeder_for(describe(model), open_archive(Path(assignment.archive)), reporter)
+    statistics = calibrate(prepared, feeder, reporter, threads=assignment.threads, samples=assignment.samples)
+    candidates = build_candidates(prepared, statistics, task, Path(assignment.folder), reporter)
+    return {candidate.key: candidate.path for candidate in candidates}
+
+
+def _task(assignment: Quantization) -> QuantizeTask:
+    return QuantizeTask(
+        model=assignment.model,
+        calibration=assignment.archive,
+        model_name=assignment.contender,
+        target=NAME,
+        recipe=PRESETS[_PRESETS[assignment.contender]],
+        objective=Objective(),
+        benchmark=Benchmark(),
+        threads=assignment.threads,
+    )
+
+
+if __name__ == "__main__":
+    quiet_logs()
+    measure(quantize)
