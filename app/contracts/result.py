@@ -81,7 +81,8 @@ class OutputFile(Contract):
     path: str
     """Relative to the output folder."""
     kind: Literal["model", "report"]
-    media_type: str
+    media_type: Literal["application/octet-stream", "application/json"]
+    """Served as it stands here, so never a type that a browser would run."""
     variant_key: str | None = None
 
 

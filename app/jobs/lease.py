@@ -100,18 +100,19 @@ def fail(lease: Lease, *, error: dict[str, Any], stages: Sequence[dict[str, Any]
     return _ended(lease, JobStatus.FAILED, error=error, stages=list(stages))
 
 
-def cancelled(lease: Lease) -> Update:
+def cancelled(lease: Lease, *, stages: Sequence[dict[str, Any]]) -> Update:
     """The work was stopped as the user asked."""
-    return _ended(lease, JobStatus.CANCELLED).where(Job.status == JobStatus.CANCELLING)
+    return _ended(lease, JobStatus.CANCELLED, stages=list(stages)).where(Job.status == JobStatus.CANCELLING)
 
 
-def give_back(lease: Lease) -> Update:
-    """Return the job unharmed: this worker shuts down. The attempt does not count."""
+def give_back(lease: Lease, *, pause_seconds: float = 0.0) -> Update:
+    """Return the job unharmed: this worker cannot do it now, for a reason that is not the job's. It costs no attempt."""
     return (
         _held(lease)
         .values(
             status=_unless_cancelling(JobStatus.QUEUED),
             attempt=Job.attempt - 1,
+            run_after=_from_now(pause_seconds),
             finished_at=_finished_if_cancelling(),
             **_unleased(),
             **_FRESH,
@@ -120,12 +121,12 @@ def give_back(lease: Lease) -> Update:
     )
 
 
-def crashed(lease: Lease, *, last_cause: Problem) -> Update:
+def crashed(lease: Lease, *, last_cause: Problem, stages: Sequence[dict[str, Any]]) -> Update:
     """The job's process died. Try again after a pause, until the attempts are used up."""
     return (
         _held(lease)
         .values(
-            **_retried_or_quarantined(_quarantine_error(last_cause)),
+            **_retried_or_quarantined(_quarantine_error(last_cause), stages),
             run_after=func.clock_timestamp() + _interval(Job.attempt * CRASH_BACKOFF_SECONDS),
         )
         .returning(Job)
@@ -144,7 +145,7 @@ def reap() -> Update:
     return (
         update(Job)
         .where(Job.id.in_(silent))
-        .values(**_retried_or_quarantined(_quarantine_error(lost)))
+        .values(**_retried_or_quarantined(_quarantine_error(lost), stages=[]))
         .returning(Job)
         .execution_options(synchronize_session=False)
     )
@@ -209,7 +210,8 @@ def _unleased() -> dict[str, Any]:
     }
 
 
-def _retried_or_quarantined(error: ColumnElement[Any]) -> dict[str, Any]:
+def _retried_or_quarantined(error: ColumnElement[Any], stages: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Stages of the last attempt are kept if it was the last; another attempt starts from nothing."""
     used_up = and_(Job.status == JobStatus.RUNNING, Job.attempt >= Job.max_attempts)
     over = or_(Job.status == JobStatus.CANCELLING, used_up)
     return {
@@ -220,8 +222,10 @@ def _retried_or_quarantined(error: ColumnElement[Any]) -> dict[str, Any]:
         ),
         "error": case((used_up, error), else_=null()),
         "finished_at": case((over, func.clock_timestamp()), else_=null()),
+        "stages": case((over, literal(list(stages), JSONB())), else_=literal([], JSONB())),
         "stage": None,
         "progress": None,
+        "warnings": [],
         **_unleased(),
     }
 

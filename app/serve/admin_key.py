@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import create_engine, func, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.auth.keys import Key, generate, parse
@@ -10,6 +10,8 @@ from app.serve.data_directory import write_private
 from app.serve.refusal import Refusal
 from app.settings import Settings
 from app.tables import DEFAULT_TENANT_ID, ApiKey
+
+ADMIN = "admin"
 
 
 def key_in_file(path: Path) -> tuple[Key, bool]:
@@ -33,15 +35,13 @@ def key_in_settings(settings: Settings) -> Key | None:
     return key
 
 
-def admit(database_url: str, key: Key) -> None:
-    """Record the key's digest, so that the gate knows it."""
-    engine = create_engine(database_url, connect_args={"connect_timeout": 10})
+def admit(database_url: str, key: Key, *, name: str) -> None:
+    """Record the key's digest, so that the gate knows it, and revoke the key that had its name before."""
+    engine = create_engine(database_url, connect_args={"connect_timeout": 10}, hide_parameters=True)
     with engine.begin() as connection:
-        _upsert(connection, key)
+        earlier = update(ApiKey).where(ApiKey.name == name, ApiKey.id != key.id, ApiKey.revoked_at.is_(None))
+        connection.execute(earlier.values(revoked_at=func.clock_timestamp()))
+        row = {"tenant_id": DEFAULT_TENANT_ID, "name": name, "secret_sha256": key.secret_sha256()}
+        new = insert(ApiKey).values(id=key.id, **row)
+        connection.execute(new.on_conflict_do_update(index_elements=[ApiKey.id], set_={**row, "revoked_at": None}))
     engine.dispose()
-
-
-def _upsert(connection: Connection, key: Key) -> None:
-    row = {"tenant_id": DEFAULT_TENANT_ID, "name": "admin", "secret_sha256": key.secret_sha256()}
-    statement = insert(ApiKey).values(id=key.id, **row).on_conflict_do_nothing()
-    connection.execute(statement)

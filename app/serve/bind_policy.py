@@ -1,6 +1,5 @@
 """Loopback needs nothing. Any other address needs names to answer for and an encrypted way in."""
 
-import ipaddress
 import socket
 
 from app.serve.refusal import Refusal
@@ -27,12 +26,8 @@ def require_safe_bind(settings: Settings) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    """The names under which the service answers for loopback; other loopback addresses are names like any other."""
+    return host in {"localhost", "127.0.0.1", "::1"}
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -51,5 +46,7 @@ def bind(settings: Settings) -> socket.socket:
 
 def url_of(settings: Settings, port: int) -> str:
     scheme = "https" if settings.tls_cert else "http"
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    # bound to every interface: loopback is the one of them that is always answered for
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  compared, not bound
+    host = f"[{host}]" if ":" in host else host
     return f"{scheme}://{host}:{port}"

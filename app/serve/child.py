@@ -13,7 +13,7 @@ from typing import IO
 from app.die_with_parent import die_with_parent
 
 KEEP_LOG_BYTES = 16 * 1024**2
-"""A log larger than this is set aside when its process starts, so that two such files are the most there is."""
+"""A log larger than this is set aside when its process starts; one earlier log is kept."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,9 @@ class Child:
             return
         if self.process.poll() is None:
             self.process.send_signal(self.stop_signal)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(self.grace_seconds)
+            asked = time.monotonic()
+            while self.process.poll() is None and time.monotonic() - asked < self.grace_seconds:
+                time.sleep(0.05)  # a second Ctrl-C shortens the grace meanwhile
         _kill_group(self.process.pid)
         self.process.wait()
 

@@ -22,7 +22,9 @@ def serve(  # noqa: PLR0913, PLR0917  each argument is a flag
     host: Annotated[str | None, typer.Option(help="Address to bind; 127.0.0.1 unless set.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to bind; 0 picks a free one.")] = None,
     cpu_workers: Annotated[int | None, typer.Option(min=0, help="Quantize jobs that run at once on the CPU.")] = None,
-    gpu_workers: Annotated[int | None, typer.Option(min=0, help="Quantize jobs that run at once on GPUs.")] = None,
+    gpu_workers: Annotated[
+        int | None, typer.Option(min=0, help="Jobs at once on GPUs; no target uses one yet.")
+    ] = None,
     allowed_hosts: Annotated[str | None, typer.Option(help="Names to answer for, separated by commas.")] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Private key (PEM).")] = None,
@@ -71,7 +73,7 @@ def worker(
             required()
         settings.require_scratch_dir()
         named = [Queue(name.strip()) for name in queues.split(",")]
-    except (SettingMissing, ValueError) as error:
+    except (Refusal, SettingMissing, ValueError) as error:
         say(str(error))
         raise typer.Exit(USAGE) from error
     command = worker_command(named, slots=slots or max(1, settings.cpu_workers))

@@ -56,15 +56,23 @@ class DataDirectory:
         return self.root / "admin.key"
 
     def prepare(self, identity: Identity | None) -> None:
-        """Make what is missing, closed to everybody else. What the servers write belongs to the servers' user."""
+        """Make what is missing, closed to everybody else.
+
+        The directory itself stays ours: the servers' user may pass through it to its own folders, and replace nothing.
+        """
         self.root.mkdir(parents=True, exist_ok=True)
+        os.chown(self.root, os.geteuid(), identity.gid if identity else -1)
+        self.root.chmod(0o710 if identity else 0o700)
         for directory in (self.objects, self.scratch, self.logs):
-            directory.mkdir(mode=0o700, exist_ok=True)
-        for directory in (self.root, self.valkey, self.programs):
-            directory.mkdir(mode=0o700, exist_ok=True)
-            directory.chmod(0o700)
-            if identity is not None:
-                os.chown(directory, identity.uid, identity.gid)
+            _make(directory, mode=0o700)
+        _make(self.programs, mode=0o755)  # read by the servers' user, who could enter no other way
+        self.make_for_server(self.valkey, identity)
+
+    def make_for_server(self, directory: Path, identity: Identity | None) -> None:
+        """A folder that belongs to the servers' user. It lies in ours, so nobody can have put a link in its place."""
+        _make(directory, mode=0o700)
+        if identity is not None:
+            os.chown(directory, identity.uid, identity.gid, follow_symlinks=False)
 
     def lock(self) -> int:
         """Hold the directory until the returned descriptor is closed, or this process ends in whatever way."""
@@ -92,12 +100,10 @@ class SocketDirectory:
 
     def __init__(self, data: DataDirectory, identity: Identity | None) -> None:
         inside = data.root / "run"
-        self.is_temporary = len(str(inside)) + len("/.s.PGSQL.5432") > MAX_SOCKET_PATH
-        self.path = Path(tempfile.mkdtemp(prefix="lowbit-")) if self.is_temporary else inside
         shutil.rmtree(inside, ignore_errors=True)  # sockets of a service that was killed
-        self.path.mkdir(mode=0o700, exist_ok=True)
-        if identity is not None:
-            os.chown(self.path, identity.uid, identity.gid)
+        is_too_long = len(str(inside)) + len("/.s.PGSQL.5432") > MAX_SOCKET_PATH
+        self.path = Path(tempfile.mkdtemp(prefix="lowbit-")) if is_too_long else inside
+        data.make_for_server(self.path, identity)
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
@@ -105,12 +111,16 @@ class SocketDirectory:
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that appears whole and readable by us alone."""
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor, staging = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
     with os.fdopen(descriptor, "w") as file:
         file.write(text + "\n")
-    staging.replace(path)
+    Path(staging).replace(path)
 
 
 def write_private_json(path: Path, value: object) -> None:
     write_private(path, json.dumps(value))
+
+
+def _make(directory: Path, *, mode: int) -> None:
+    directory.mkdir(exist_ok=True)
+    directory.chmod(mode)

@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, make_url, text
 
-from app.serve.admin_key import admit, key_in_settings
+from app.serve.admin_key import ADMIN, admit, key_in_settings
 from app.serve.refusal import Refusal
 from app.serve.server_user import package_folder
 from app.settings import SettingMissing, Settings
@@ -40,7 +40,7 @@ def migrate_and_admit(settings: Settings) -> None:
     key = key_in_settings(settings)
     migrate(settings)
     if key is not None:
-        admit(settings.require_database_owner_url(), key)
+        admit(settings.require_database_owner_url(), key, name=ADMIN)
 
 
 def upgrade(connection: Connection) -> None:

@@ -5,6 +5,7 @@ local user, which a service that holds other people's models must not.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -38,8 +39,10 @@ class PrivatePostgres:
         if (self.data.postgres / "PG_VERSION").exists():
             _wait_for_stale_server(self.data.postgres / "postmaster.pid")
             return
-        staging = self.data.root / f"postgres.new.{os.getpid()}"
-        password_file = self.data.valkey / "initdb.password"
+        staging = self.data.root / "postgres.new"
+        shutil.rmtree(staging, ignore_errors=True)  # of a start that was killed; the lock says that it is over
+        self.data.make_for_server(staging, self.identity)
+        password_file = self.data.root / "initdb.password"
         write_private(password_file, self.data.secret("postgres-owner"))
         if self.identity is not None:
             os.chown(password_file, self.identity.uid, self.identity.gid)

@@ -10,6 +10,7 @@ import os
 import pwd
 import shutil
 import stat
+from importlib.metadata import version
 from pathlib import Path
 
 from app.serve.child import Identity
@@ -59,6 +60,8 @@ def reachable_package(name: str, identity: Identity | None, *, into: Path) -> Pa
     installed = package_folder(name)
     if identity is None or all(_may_enter(a, identity) for a in (installed, *installed.resolve().parents)):
         return installed
+    into = into / version(name.replace("_", "-"))  # so that an upgrade is not served by an old copy
+    into.mkdir(mode=0o755, exist_ok=True)
     for folder in (installed.with_name(f"{name}.libs"), installed):  # the package last: its presence means complete
         if folder.is_dir() and not (into / folder.name).exists():
             staging = into / f".{folder.name}.{os.getpid()}"

@@ -8,6 +8,7 @@ from types import FrameType
 
 from app.serve.child import Child
 from app.serve.refusal import Refusal
+from app.signal_name import signal_name
 
 POLL_SECONDS = 0.2
 MAX_BACKOFF_SECONDS = 30.0
@@ -78,7 +79,7 @@ class Supervisor:
             for child in self.children:
                 child.grace_seconds = 0.5
         else:
-            say(f"stopping ({signal.Signals(number).name}) ...")
+            say(f"stopping ({signal_name(number)}) ...")
         self._stopping = True
 
 
@@ -89,7 +90,7 @@ class Stopped(Exception):
 def describe_exit(code: int | None) -> str:
     if code is None:
         return "never started"
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    return signal_name(-code) if code < 0 else f"exit code {code}"
 
 
 def say(message: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.contracts.status import Queue
-from app.serve.admin_key import admit, key_in_file, key_in_settings
+from app.serve.admin_key import ADMIN, admit, key_in_file, key_in_settings
 from app.serve.bind_policy import bind, url_of
 from app.serve.child import Child
 from app.serve.data_directory import DataDirectory, SocketDirectory
@@ -88,10 +88,11 @@ class ServiceTree:
 
     def _admit_admin(self) -> str | None:
         """Make the admin key known to the gate. The key's text, if it was made just now."""
-        key, is_new = key_in_settings(self.settings), False
+        key, is_new, name = key_in_settings(self.settings), False, ADMIN
         if key is None:
             key, is_new = key_in_file(self.data.admin_key)
-        admit(self.settings.require_database_owner_url(), key)
+            name = f"{ADMIN} of {socket.gethostname()}:{self.data.root}"
+        admit(self.settings.require_database_owner_url(), key, name=name)
         return key.text() if is_new else None
 
     def _start_processes(self, supervisor: Supervisor, listening: socket.socket) -> None:
@@ -129,8 +130,8 @@ def child_environment(settings: Settings) -> dict[str, str]:
         value = getattr(settings, name)
         if value is None or value == ():
             continue
-        if name == "admin_key":
-            continue  # only needed to make it known, which is done
+        if name in {"admin_key", "database_owner_url"}:
+            continue  # used by now, and nobody else's business
         plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
         environment[f"LOWBIT_{name.upper()}"] = ",".join(plain) if isinstance(plain, tuple) else str(plain)
     return environment
@@ -145,15 +146,10 @@ def _answers(url: str) -> Callable[[], bool]:
             if url.startswith("https"):
                 with socket.create_connection((host.strip("[]"), int(port)), timeout=2):
                     return True
-            request = urllib.request.Request(f"http://{_reachable(host)}:{port}/healthz", headers={"Host": "localhost"})
+            request = urllib.request.Request(f"http://{host}:{port}/healthz", headers={"Host": "localhost"})
             with urllib.request.urlopen(request, timeout=2) as answer:  # noqa: S310  our own loopback address
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
 
     return probe
-
-
-def _reachable(host: str) -> str:
-    """An address bound to every interface answers on loopback."""
-    return {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104  compared, not bound

@@ -147,7 +147,33 @@ def test_a_killed_database_comes_back_with_everything(service: Service, http: ht
         lambda: seen.add(http.get("/v1/jobs").status_code) or (200 in seen and http.get("/readyz").status_code == 200)
     )
     assert seen <= {200, 503}
-    assert finished(http, job["id"])["status"] == "succeeded"
+    after = finished(http, job["id"])
+    assert (after["status"], after["attempt"]) == ("succeeded", 1)  # a short outage is not the job's fault
+
+
+def test_an_outage_of_the_store_costs_no_attempt(service: Service, http: httpx2.Client) -> None:
+    body = job_body(http, recipe={"preset": "int8-fast"})
+    objects = service.data_dir / "objects"
+    objects.rename(objects.with_name("objects.away"))
+    job = http.post("/v1/jobs", json=body).json()
+    _until(lambda: "job postponed" in service.log("worker-cpu"))
+    objects.with_name("objects.away").rename(objects)
+    after = finished(http, job["id"])
+    assert (after["status"], after["attempt"]) == ("succeeded", 1)
+
+
+def test_a_worker_without_scratch_room_does_not_drain_the_queue(service: Service, http: httpx2.Client) -> None:
+    body = job_body(http, recipe={"preset": "int8-fast"})
+    folder = service.data_dir / "scratch" / "jobs"
+    _until(lambda: not list(folder.iterdir()))
+    folder.rmdir()
+    folder.write_text("a file where the folder should be")
+    jobs = [http.post("/v1/jobs", json=body).json()["id"] for _ in range(3)]
+    _until(lambda: "scratch folder cannot be used" in service.log("worker-cpu"))
+    folder.unlink()
+    for job_id in jobs:
+        after = finished(http, job_id)
+        assert (after["status"], after["attempt"]) == ("succeeded", 1)
 
 
 def test_a_running_job_is_cancelled_and_its_process_is_gone(service: Service, http: httpx2.Client) -> None:

@@ -70,11 +70,19 @@ def test_a_port_that_is_taken_is_refused_with_one_line() -> None:
 
 
 def test_nothing_is_open_to_other_users(service: Service) -> None:
-    assert stat.S_IMODE(service.data_dir.stat().st_mode) == 0o700
+    """Started as root, the servers' user may pass through the directory, which it does not own; nobody else may."""
+    of_root = os.geteuid() == 0
+    directory = service.data_dir.stat()
+    assert (stat.S_IMODE(directory.st_mode), directory.st_uid) == (0o710 if of_root else 0o700, os.geteuid())
     assert stat.S_IMODE((service.data_dir / "admin.key").stat().st_mode) == 0o600
     for path in service.data_dir.iterdir():
-        if path.name not in {"state", "serve.err"}:  # the test's own
+        if path.name not in {"state", "serve.err", "programs"}:  # the test's own, and copies of public programs
             assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_only_migrations_know_the_owners_password(service: Service) -> None:
+    for process in service.processes():
+        assert "lowbit_owner" not in str(process.environ()), process
 
 
 def test_only_loopback_is_listened_on(service: Service) -> None:
@@ -116,9 +124,9 @@ def test_a_stop_while_starting_leaves_nothing(tmp_path: Path) -> None:
         process = subprocess.Popen(serve_command(folder), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         parent = psutil.Process(process.pid)
         seen: list[psutil.Process] = []
-        while not any("postgres" in p.name() for p in seen):
-            seen = parent.children(recursive=True)
+        while not (folder / "postgres" / "postmaster.pid").exists():
             time.sleep(0.02)
+        seen = parent.children(recursive=True)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
         assert not [p for p in seen if p.is_running()]

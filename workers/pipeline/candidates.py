@@ -63,9 +63,14 @@ def file_stem(model_name: str) -> str:
 
 
 def _named(percentile: float, model_name: str, folder: Path) -> Candidate:
-    key = "minmax" if percentile == MIN_MAX else f"p{percentile:g}"
-    label = "int8 min-max" if percentile == MIN_MAX else f"int8 percentile {percentile:g}"
+    key = "minmax" if percentile == MIN_MAX else f"p{_spelled(percentile)}"
+    label = "int8 min-max" if percentile == MIN_MAX else f"int8 percentile {_spelled(percentile)}"
     return Candidate(key, label, percentile, folder / f"{file_stem(model_name)}_int8_{key}.onnx")
+
+
+def _spelled(percentile: float) -> str:
+    """All digits, because keys and file names are made of it: rounded, two percentiles could share a file."""
+    return repr(percentile).removesuffix(".0")
 
 
 def _metadata(task: QuantizeTask, percentile: float) -> dict[str, str]:
@@ -75,6 +80,6 @@ def _metadata(task: QuantizeTask, percentile: float) -> dict[str, str]:
         "version": lowbit_version(),
         "target": task.target,
         "recipe_sha256": hashlib.sha256(task.recipe.model_dump_json().encode()).hexdigest(),
-        "percentile": f"{percentile:g}",
+        "percentile": _spelled(percentile),
     }
     return {f"lowbit.{key}": value for key, value in facts.items()}

@@ -15,20 +15,26 @@ from workers.pipeline.reporter import Reporter
 _CHUNK_BYTES = 4 << 20
 _FEW_SAMPLES = 32
 _PIXEL_LIKE = 200.0
+_LARGEST_TO_SUM = 1e300  # a chunk has at most 2**22 elements: below this, their float64 sum cannot overflow
 
 
 @dataclass
 class _Statistics:
+    """Running figures that stay finite for all finite values, where a running sum would not."""
+
     low: float = field(default=np.inf)
     high: float = field(default=-np.inf)
-    total: float = 0.0
+    mean: float = 0.0
     count: int = 0
 
     def observe(self, chunk: npt.NDArray[np.generic]) -> None:
         self.low = min(self.low, float(chunk.min()))
         self.high = max(self.high, float(chunk.max()))
-        self.total += float(chunk.sum(dtype=np.float64))
-        self.count += chunk.size
+        count = self.count + chunk.size
+        mean = self.mean * (self.count / count) + _mean(chunk) * (chunk.size / count)
+        # rounding must not carry the mean past the values it is the mean of: the largest float64 has no neighbour
+        self.mean = min(max(mean, self.low), self.high)
+        self.count = count
 
 
 def inspect_dataset(path: Path, *, max_unpacked_bytes: int, reporter: Reporter) -> DatasetInspected:
@@ -67,8 +73,16 @@ def _inspect_column(archive: Archive, column: Column) -> ColumnInspection:
         shape=column.shape,
         min=statistics.low if known else None,
         max=statistics.high if known else None,
-        mean=statistics.total / statistics.count if known else None,
+        mean=statistics.mean if known else None,
     )
+
+
+def _mean(chunk: npt.NDArray[np.generic]) -> float:
+    """In float64, at most a rounding beyond the values; huge ones are brought to at most 1 before they are added."""
+    largest = max(abs(float(chunk.min())), abs(float(chunk.max())))
+    if largest < _LARGEST_TO_SUM:
+        return float(chunk.sum(dtype=np.float64)) / chunk.size
+    return float((chunk.astype(np.float64) / largest).sum()) / chunk.size * largest
 
 
 def _refuse_nonfinite(column: Column, chunk: npt.NDArray[np.generic], offset: int) -> None:

@@ -1,6 +1,7 @@
 """The rules that a model must keep before any runtime is let near it, cheapest first."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import onnx
@@ -22,6 +23,7 @@ def refuse_untrustworthy(model: onnx.ModelProto) -> None:
     """Raises ProblemFound for the first rule that is broken."""
     if holds_broken_text(model):
         raise refuse("onnx_parse_error", "The file holds names that are not valid text.")
+    _check_names(model)
     _check_versions(model)
     _check_operators(model)
     for tensor in every_tensor(model):
@@ -31,6 +33,24 @@ def refuse_untrustworthy(model: onnx.ModelProto) -> None:
     _check_format(model)
     for tensor in every_tensor(model):
         _check_finite(tensor)
+
+
+def _check_names(model: onnx.ModelProto) -> None:
+    """The names that an inspection repeats and that data is matched by: cleaned ones would match nothing."""
+    for what, name in _reported_names(model):
+        if not name.isprintable():
+            detail = f"The name of {what} holds characters that cannot be printed: {quoted(name)}."
+            raise refuse("onnx_invalid", detail, entry=name, hint="Rename it and export the model again.")
+
+
+def _reported_names(model: onnx.ModelProto) -> Iterator[tuple[str, str]]:
+    for what, values in (("an input", model.graph.input), ("an output", model.graph.output)):
+        for value in values:
+            yield what, value.name
+            yield from ((f"a dimension of {what}", d.dim_param) for d in value.type.tensor_type.shape.dim)
+    for node in every_node(model):
+        yield "an operator", node.op_type
+        yield "an operator's domain", node.domain
 
 
 def _check_versions(model: onnx.ModelProto) -> None:

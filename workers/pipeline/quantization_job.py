@@ -9,7 +9,7 @@ import onnx
 
 from app.contracts.inspection import ModelInspection
 from app.contracts.problem import quoted, refuse
-from app.contracts.result import Environment, OutputFile, QuantizeOutcome, VariantOutcome
+from app.contracts.result import Environment, LayerReport, OutputFile, QuantizeOutcome, VariantOutcome
 from app.contracts.status import Stage
 from workers.pipeline.benchmark import Benchmarks, benchmark
 from workers.pipeline.calibration import Statistics, calibrate
@@ -181,10 +181,17 @@ def _conclude(
         pareto=pareto_front(variants),
         variants=variants,
         files=_files(candidates),
-        layers=prepared.layers,
+        layers=_printable(prepared.layers),
         recipe=task.recipe,
         environment=_environment(task),
         warnings=tuple(reporter.warnings),
+    )
+
+
+def _printable(layers: tuple[LayerReport, ...]) -> tuple[LayerReport, ...]:
+    """A node may be called anything, but the result must be storable. Sound names stay whole: recipes repeat them."""
+    return tuple(
+        layer if layer.node.isprintable() else layer.model_copy(update={"node": quoted(layer.node)}) for layer in layers
     )
 
 

@@ -45,6 +45,7 @@ class Reporter:
 
     def warn(self, code: str, detail: str) -> None:
         """Once for each code and detail, however often it is found."""
+        detail = detail if detail.isprintable() else quoted(detail)  # what cannot be stored would fail the job
         notice = Notice(code=code, detail=detail)
         if notice not in self.warnings:
             self.warnings.append(notice)

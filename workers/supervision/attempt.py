@@ -1,25 +1,36 @@
 """One attempt at one job, from the claim to its end. Every way in which it can end is written down here once."""
 
 import errno
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.contracts.codes import ProblemCode
-from app.contracts.problem import problem
+from app.contracts.problem import Problem, problem
 from app.contracts.status import QUANTIZE_STAGES, JobKind, Stage
 from app.jobs import lease as statements
+from app.jobs.lease import Lease
 from app.settings import Settings
-from app.storage import ObjectStore, StorageError
+from app.storage import ObjectStore, StorageError, StoreUnavailable
 from app.tables import Job
-from workers.pipeline.protocol import Event, Finished, Outcome, Quantized
+from workers.pipeline.protocol import (
+    DatasetInspected,
+    Event,
+    Finished,
+    ModelInspected,
+    Outcome,
+    Quantized,
+    Result,
+)
 from workers.supervision import job_process, record
 from workers.supervision.heartbeat import CancelRequested, Heartbeat, LeaseLost
 from workers.supervision.inputs import Inputs
 from workers.supervision.job_process import ProcessCrashed
-from workers.supervision.record import OutputNotPlain, lease_of
+from workers.supervision.record import OutcomeInconsistent, OutputNotPlain, lease_of
 from workers.supervision.scratch import attempt_folder
 from workers.supervision.shutdown import SHUTDOWN
 from workers.supervision.stages import StageRecord
@@ -27,6 +38,9 @@ from workers.supervision.stages import StageRecord
 log = structlog.get_logger("lowbit.attempt")
 
 INSPECTION_STAGES = (Stage.FETCH, Stage.INSPECT)
+RETRY_SECONDS = 0.5
+POSTPONE_SECONDS = 10.0
+"""Before a job that could not be done here is offered again."""
 
 
 class ShuttingDown(Exception):
@@ -45,39 +59,46 @@ class Attempt:
         self.record = StageRecord(stages)
         self.heartbeat = Heartbeat(lease_of(self.job), self.sessions, lease_seconds=self.settings.lease_seconds)
 
-    def see_through(self) -> None:
-        """Do the work and record its end. Returns normally, however the job ended."""
-        name = f"{self.job.id}-{self.job.lease_token}"
+    def see_through(self) -> bool:
+        """Do the work and record its end, whatever it is. False if this worker had better not claim the next job."""
         try:
-            with self.heartbeat, attempt_folder(self.settings.require_scratch_dir(), name) as scratch:
-                self._work(scratch)
+            with self.heartbeat:
+                return self._work()
         except LeaseLost:
             log.warning("lease lost; nothing is written")
+            return True
 
-    def _work(self, scratch: Path) -> None:
+    def _work(self) -> bool:  # noqa: C901  one branch for each way to end
+        name = f"{self.job.id}-{self.job.lease_token}"
         try:
-            self._finish(self._outcome(scratch), scratch)
+            with attempt_folder(self.settings.require_scratch_dir(), name) as scratch:
+                self._finish(self._outcome(scratch), scratch)
+        except LeaseLost:
+            raise
         except CancelRequested:
-            with self.sessions.begin() as session:
-                session.execute(statements.cancelled(lease_of(self.job)))
+            self._write(lambda s: s.execute(statements.cancelled(self._lease, stages=self.record.shown(failed=True))))
             log.info("job cancelled")
         except ShuttingDown:
-            with self.sessions.begin() as session:
-                session.execute(statements.give_back(lease_of(self.job)))
+            self._write(lambda s: s.execute(statements.give_back(self._lease)))
             log.info("job given back")
-        except ProcessCrashed as crash:
-            self._try_again("worker_lost", f"The job's process died: {crash}.")
-        except OutputNotPlain as error:
-            self._try_again("worker_lost", f"The job's process left an output that is not a plain file: {error}.")
-        except StorageError as error:
-            log.warning("store failed", error=str(error))
-            self._try_again("artifact_store_unavailable", "The object store could not be used.")
+        except (ProcessCrashed, OutputNotPlain, OutcomeInconsistent) as crash:
+            self._try_again(f"The job's process died: {crash}.")
+        except StoreUnavailable:
+            return self._postpone("the object store does not answer")
+        except StorageError:
+            self._refuse(problem("artifact_store_unavailable", "The stored content is missing or damaged."))
+        except DataError:
+            self._refuse(problem("internal", "The result holds a text that cannot be stored."))
         except OSError as error:
             if error.errno != errno.ENOSPC:
-                raise
-            with self.sessions.begin() as session:
-                full = problem("insufficient_scratch", "The worker's disk is full.")
-                record.refused(session, self.job, full, self.record)
+                log.exception("the scratch folder cannot be used")
+                return self._postpone("the scratch folder cannot be used")
+            self._refuse(problem("insufficient_scratch", "The worker's disk is full."))
+        except Exception:
+            log.exception("attempt failed in a way that is not foreseen")
+            self._try_again("The worker met a condition that it does not handle.")
+            return False
+        return True
 
     def _outcome(self, scratch: Path) -> Outcome:
         self._enter(Stage.FETCH)
@@ -93,19 +114,22 @@ class Attempt:
 
     def _finish(self, outcome: Outcome, scratch: Path) -> None:
         if not isinstance(outcome, Finished):
-            with self.sessions.begin() as session:
-                record.refused(session, self.job, outcome.problem, self.record)
-            log.info("job failed", code=outcome.problem.code)
+            self._refuse(outcome.problem)
             return
-        if isinstance(outcome.ok, Quantized):
-            result = outcome.ok.outcome
-            artifacts = record.stored(self.job, result, scratch, self.store, self._check)
-            with self.sessions.begin() as session:
-                record.quantized(session, self.job, result, artifacts, self.record)
+        done = outcome.ok
+        if not isinstance(done, _RESULT_OF[JobKind(self.job.kind)]):
+            raise ProcessCrashed("its outcome is that of another kind of job")
+        if isinstance(done, Quantized):
+            record.require_consistent(done.outcome)
+            artifacts = record.stored(self.job, done.outcome, scratch, self.store, self._check)
+            self._write(lambda s: record.quantized(s, self.job, done.outcome, artifacts, self.record))
         else:
-            with self.sessions.begin() as session:
-                record.inspected(session, self.job, outcome.ok, self.record)
+            self._write(lambda s: record.inspected(s, self.job, done, self.record))
         log.info("job succeeded")
+
+    @property
+    def _lease(self) -> Lease:
+        return lease_of(self.job)
 
     def _check(self) -> None:
         self.heartbeat.check()
@@ -124,19 +148,53 @@ class Attempt:
         self._report()
 
     def _report(self) -> None:
-        """Show progress. It is a heartbeat as well, so its answer counts as one."""
+        """Show progress. It is a heartbeat as well; one that the database does not take is missed like any other."""
         statement = statements.report(
-            lease_of(self.job),
+            self._lease,
             lease_seconds=self.settings.lease_seconds,
             stage=self.record.current,
             stages=self.record.shown(),
             progress=self.record.progress,
             warnings=self.record.warnings,
         )
-        with self.sessions.begin() as session:
-            self.heartbeat.note(session.scalar(statement))
+        asked_at = time.monotonic()
+        try:
+            with self.sessions.begin() as session:
+                self.heartbeat.note(session.scalar(statement), asked_at=asked_at)
+        except DBAPIError as error:
+            log.warning("progress not shown", error=type(error).__name__)
 
-    def _try_again(self, code: ProblemCode, detail: str) -> None:
-        with self.sessions.begin() as session:
-            record.crashed(session, self.job, problem(code, detail))
+    def _write(self, write: Callable[[Session], object]) -> None:
+        """Write how it ended, as long as the lease holds: a restart of the database must not cost hours of work."""
+        while True:
+            self.heartbeat.require_lease()
+            try:
+                with self.sessions.begin() as session:
+                    write(session)
+            except OperationalError as error:
+                log.warning("the end cannot be written yet", error=type(error).__name__)
+                time.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    def _refuse(self, why: Problem) -> None:
+        self._write(lambda s: record.refused(s, self.job, why, self.record))
+        log.info("job failed", code=why.code)
+
+    def _try_again(self, detail: str) -> None:
+        cause = problem("worker_lost", detail)
+        self._write(lambda s: record.crashed(s, self.job, cause, self.record))
         log.warning("attempt ended abnormally", detail=detail, attempt=self.job.attempt)
+
+    def _postpone(self, why: str) -> bool:
+        """Not the job's fault: it waits, for another worker or for better times, and this worker pauses."""
+        self._write(lambda s: s.execute(statements.give_back(self._lease, pause_seconds=POSTPONE_SECONDS)))
+        log.warning("job postponed", why=why)
+        return False
+
+
+_RESULT_OF: dict[JobKind, type[Result]] = {
+    JobKind.INSPECT_MODEL: ModelInspected,
+    JobKind.INSPECT_DATASET: DatasetInspected,
+    JobKind.QUANTIZE: Quantized,
+}

@@ -34,8 +34,13 @@ class Crew:
             pool_size=2,  # the attempt and its heartbeat
             max_overflow=1,
             pool_pre_ping=True,
+            hide_parameters=True,  # users' values do not belong into logs
             connect_args={
                 "connect_timeout": 5,
+                "keepalives_idle": 10,  # a database that fell silent must not be waited for until TCP gives up
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 20_000,
                 "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
             },
         )
@@ -43,7 +48,7 @@ class Crew:
         return cls(settings, sessions, configured_store(settings))
 
     def run_one(self, queue: str) -> bool:
-        """Claim a job and see it through. False if nothing waits, or the database cannot be asked."""
+        """Claim a job and see it through. False if nothing waits, or this worker is in no state to do more now."""
         try:
             job = self._claim(queue)
         except DBAPIError as error:
@@ -54,10 +59,10 @@ class Crew:
         with structlog.contextvars.bound_contextvars(job_id=job.id, kind=job.kind, attempt=job.attempt):
             log.info("claimed", queue=queue)
             try:
-                Attempt(job, self.settings, self.sessions, self.store).see_through()
+                return Attempt(job, self.settings, self.sessions, self.store).see_through()
             except Exception:  # the lease runs out and the job is run again; the log says what happened here
                 log.exception("attempt abandoned")
-        return True
+                return False
 
     def _claim(self, queue: str) -> Job | None:
         owner = f"{socket.gethostname()}:{os.getpid()}"

@@ -49,24 +49,32 @@ class Heartbeat:
         self._over.set()
         self._thread.join()
 
-    def note(self, status: str | None) -> None:
-        """Take in the answer of any write under the lease; None means that no row was touched."""
+    def note(self, status: str | None, *, asked_at: float) -> None:
+        """Take in the answer of any write under the lease; None means that no row was touched.
+
+        The lease runs from some moment after `asked_at` (monotonic seconds), which is the safe one to count from.
+        """
         self._status = status
         if status is not None:
-            self._last = time.monotonic()
+            self._last = max(self._last, asked_at)
+
+    def require_lease(self) -> None:
+        """Raise if the lease is lost, or too old to be sure of."""
+        if self._status is None or time.monotonic() - self._last > SAFE_FRACTION * self.lease_seconds:
+            raise LeaseLost
 
     def check(self) -> None:
         """Raise if the attempt should stop."""
-        if self._status is None or time.monotonic() - self._last > SAFE_FRACTION * self.lease_seconds:
-            raise LeaseLost
+        self.require_lease()
         if self._status == JobStatus.CANCELLING:
             raise CancelRequested
 
     def _run(self) -> None:
         while self._status is not None and not self._over.wait(self.lease_seconds / BEATS_PER_LEASE):
+            asked_at = time.monotonic()
             try:
                 with self.sessions.begin() as session:
                     beat = statements.beat(self.lease, lease_seconds=self.lease_seconds)
-                    self.note(session.scalar(beat))
+                    self.note(session.scalar(beat), asked_at=asked_at)
             except DBAPIError as error:
                 log.warning("heartbeat missed", error=type(error).__name__)

@@ -16,12 +16,15 @@ import structlog
 from pydantic import ValidationError
 
 from app.die_with_parent import die_with_parent
+from app.signal_name import signal_name
 from workers.pipeline.protocol import EVENT, MAX_EVENT_BYTES, OUTCOME, OUTCOME_FILE, Event, Outcome
+from workers.supervision.plain_file import read_plain
 
 log = structlog.get_logger("lowbit.job_process")
 
 LOG_FILE = "process.log"
 LOG_TAIL_BYTES = 4096
+MAX_OUTCOME_BYTES = 64 * 1024**2
 POLL_SECONDS = 0.2
 TERM_GRACE_SECONDS = 5.0
 READS_AFTER_END = 4
@@ -87,7 +90,7 @@ def _started(command: Sequence[str], scratch: Path, memory_bytes: int | None) ->
 
 
 def _environment(scratch: Path) -> dict[str, str]:
-    """Nothing of the worker's own: no address and no secret reaches the process."""
+    """Nothing of the worker's own: the process is told no address and no secret."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV") if name in os.environ}
     return {**kept, "HOME": str(scratch), "TMPDIR": str(scratch), "HF_HUB_OFFLINE": "1"}
 
@@ -162,7 +165,7 @@ def _outcome(scratch: Path, returncode: int) -> Outcome:
         log.error("process crashed", returncode=returncode, log_tail=_tail(scratch / LOG_FILE))
         raise ProcessCrashed(_described(returncode))
     try:
-        return OUTCOME.validate_json((scratch / OUTCOME_FILE).read_bytes())
+        return OUTCOME.validate_json(read_plain(scratch / OUTCOME_FILE, max_bytes=MAX_OUTCOME_BYTES))
     except (OSError, ValidationError) as error:
         log.exception("process left no outcome", log_tail=_tail(scratch / LOG_FILE))
         raise ProcessCrashed("it left no readable outcome") from error
@@ -171,12 +174,12 @@ def _outcome(scratch: Path, returncode: int) -> Outcome:
 def _described(returncode: int) -> str:
     if returncode >= 0:
         return f"it ended with exit code {returncode}"
-    name = signal.Signals(-returncode).name
+    name = signal_name(-returncode)
     return f"it was ended by {name}" + (" (often: out of memory)" if name == "SIGKILL" else "")
 
 
 def _tail(path: Path) -> str:
     try:
-        return path.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+        return read_plain(path, max_bytes=LOG_TAIL_BYTES, only_tail=True).decode(errors="replace")
     except OSError:
         return ""

@@ -1,7 +1,9 @@
 """Writes how an attempt ended: one short transaction, guarded by the lease, after all bytes are in the store."""
 
 import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,16 @@ from app.storage import ObjectStore
 from app.tables import Artifact, Job, Variant
 from workers.pipeline.protocol import OUTPUT_FOLDER, DatasetInspected, ModelInspected
 from workers.supervision.heartbeat import LeaseLost
+from workers.supervision.plain_file import opened_plain
 from workers.supervision.stages import StageRecord
 
 
 class OutputNotPlain(Exception):
     """The job's process named an output that is not a plain file of its output folder."""
+
+
+class OutcomeInconsistent(Exception):
+    """The job's process left an outcome whose parts do not fit together."""
 
 
 def inspected(session: Session, job: Job, found: ModelInspected | DatasetInspected, record: StageRecord) -> None:
@@ -38,8 +45,9 @@ def refused(session: Session, job: Job, why: Problem, record: StageRecord) -> No
         session.execute(subjects.rejected(job, why))
 
 
-def crashed(session: Session, job: Job, cause: Problem) -> None:
-    after = session.scalar(statements.crashed(lease_of(job), last_cause=cause))
+def crashed(session: Session, job: Job, cause: Problem, record: StageRecord) -> None:
+    stages = record.shown(failed=True)
+    after = session.scalar(statements.crashed(lease_of(job), last_cause=cause, stages=stages))
     if after is None:
         raise LeaseLost
     rejection = subjects.rejection_after(after)
@@ -72,22 +80,34 @@ def stored(
     artifacts = []
     for file in outcome.files:
         check()
-        path = _plain(scratch / OUTPUT_FOLDER, file.path)
-        digest = _sha256(path)
-        store.put_file(path, tenant_id=job.tenant_id, sha256=digest)
+        with _opened(scratch / OUTPUT_FOLDER, file.path) as descriptor:
+            # hashed and stored through the descriptor: the name might change hands in between
+            path = Path(f"/proc/self/fd/{descriptor}")
+            digest = _sha256(path)
+            store.put_file(path, tenant_id=job.tenant_id, sha256=digest)
+            size = os.fstat(descriptor).st_size
         artifacts.append(
             Artifact(
                 id=new_id("art"),
                 tenant_id=job.tenant_id,
                 job_id=job.id,
                 kind=file.kind,
-                filename=path.name,
+                filename=file.path,
                 media_type=file.media_type,
-                bytes=path.stat().st_size,
+                bytes=size,
                 sha256=digest,
             )
         )
     return artifacts
+
+
+def require_consistent(outcome: QuantizeOutcome) -> None:
+    """The process is not trusted with references either. Raises OutcomeInconsistent."""
+    keys = [variant.key for variant in outcome.variants]
+    named = {outcome.best, *outcome.pareto, *(file.variant_key for file in outcome.files if file.variant_key)}
+    baselines = sum(variant.role == "baseline" for variant in outcome.variants)
+    if len(set(keys)) != len(keys) or not named <= set(keys) or baselines != 1:
+        raise OutcomeInconsistent
 
 
 def lease_of(job: Job) -> Lease:
@@ -135,12 +155,17 @@ def _metrics(variant: VariantOutcome, ids: dict[str, str]) -> VariantMetrics:
     return VariantMetrics(variant_id=ids[variant.key], label=variant.label, **dict(variant.metrics))
 
 
-def _plain(folder: Path, name: str) -> Path:
-    """The process is not trusted: a link would publish a file of ours."""
-    path = folder / name
-    if path.parent != folder or path.is_symlink() or not path.is_file():
+@contextmanager
+def _opened(folder: Path, name: str) -> Iterator[int]:
+    """A descriptor of an output; a link, say, would publish a file of ours. Raises OutputNotPlain."""
+    if not name or (folder / name).parent != folder:
         raise OutputNotPlain(name)
-    return path
+    with ExitStack() as stack:
+        try:
+            descriptor = stack.enter_context(opened_plain(folder / name))
+        except (OSError, ValueError) as error:
+            raise OutputNotPlain(name) from error
+        yield descriptor
 
 
 def _sha256(path: Path) -> str:

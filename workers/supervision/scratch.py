@@ -24,9 +24,18 @@ def attempt_folder(scratch: Path, name: str) -> Iterator[Path]:
         folder.mkdir(mode=0o700)
         yield folder
     finally:
+        try:
+            _remove(folder, lock_path)
+        finally:
+            os.close(descriptor)
+
+
+def _remove(folder: Path, lock_path: Path) -> None:
+    """The lock's file goes last, and stays if the folder could not be removed: a later sweep tries again."""
+    with suppress(RecursionError):  # a tree too deep for the library to walk
         shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
         lock_path.unlink(missing_ok=True)
-        os.close(descriptor)
 
 
 def sweep(scratch: Path) -> int:
@@ -37,8 +46,7 @@ def sweep(scratch: Path) -> int:
             descriptor = os.open(lock_path, os.O_RDWR | os.O_CLOEXEC)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(lock_path.with_suffix(""), ignore_errors=True)
-                lock_path.unlink(missing_ok=True)
+                _remove(lock_path.with_suffix(""), lock_path)
                 removed += 1
             except BlockingIOError:
                 pass  # at work

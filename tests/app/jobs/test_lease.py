@@ -75,7 +75,7 @@ def test_a_job_of_another_queue_or_of_later_is_left_alone(sessions: Sessions, ma
         lambda held: lease.succeed(held, result={}, stages=[], warnings=[]),
         lambda held: lease.fail(held, error={}, stages=[]),
         lease.give_back,
-        lambda held: lease.crashed(held, last_cause=CAUSE),
+        lambda held: lease.crashed(held, last_cause=CAUSE, stages=[]),
     ],
 )
 def test_an_old_token_writes_nothing(sessions: Sessions, make_job: MakeJob, statement: object) -> None:
@@ -126,7 +126,7 @@ def test_a_job_given_back_spends_no_attempt(sessions: Sessions, make_job: MakeJo
 
 def test_a_crashed_job_waits_before_its_next_attempt(sessions: Sessions, make_job: MakeJob) -> None:
     job = make_job(JobStatus.RUNNING)
-    _run(sessions, lease.crashed(Lease(job.id, 1), last_cause=CAUSE))
+    _run(sessions, lease.crashed(Lease(job.id, 1), last_cause=CAUSE, stages=[]))
     assert _read(sessions, job).status == JobStatus.QUEUED
     assert _claim(sessions) is None  # the pause of CRASH_BACKOFF_SECONDS has begun
 
@@ -158,9 +158,9 @@ def test_every_statement_keeps_to_the_table_of_transitions(
         lambda token: lease.report(token, lease_seconds=60, stage=None, stages=[], progress=None, warnings=[]),
         lambda token: lease.succeed(token, result={}, stages=[], warnings=[]),
         lambda token: lease.fail(token, error={}, stages=[]),
-        lease.cancelled,
+        lambda token: lease.cancelled(token, stages=[]),
         lease.give_back,
-        lambda token: lease.crashed(token, last_cause=CAUSE),
+        lambda token: lease.crashed(token, last_cause=CAUSE, stages=[]),
         lambda token: lease.reap(),
         lambda token: lease.request_cancel(token.job_id, tenant_id=DEFAULT_TENANT_ID),
     ):

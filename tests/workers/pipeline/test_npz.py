@@ -67,6 +67,30 @@ def test_rows_of_all_columns_arrive_in_lock_step(tmp_path: Path, save: Any, dtyp
     assert batches[0]["a"].dtype == np.dtype(dtype).newbyteorder("=")
 
 
+def renamed(tmp_path: Path, name: bytes) -> Path:
+    """An archive whose only entry has this name of 10 bytes: the zip writer itself would refuse or cut it."""
+    path = tmp_path / "renamed.npz"
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr("_\u20acxx.npy", GOOD)  # not ASCII, so that the names are marked as UTF-8
+    path.write_bytes(path.read_bytes().replace("_\u20acxx.npy".encode(), name))
+    return path
+
+
+@pytest.mark.parametrize("name", [b"a\0bcde.npy", b"a\nbcde.npy", b"a\xe2\x80\xaebc.npy", b"\0abcde.npy"])
+def test_names_that_no_report_can_repeat_are_refused(tmp_path: Path, name: bytes) -> None:
+    with pytest.raises(ProblemFound) as found:
+        open_archive(renamed(tmp_path, name))
+    assert found.value.problem.code == "npz_invalid"
+    assert "\\u0000" not in found.value.problem.model_dump_json()
+
+
+def test_a_lone_surrogate_is_no_name(tmp_path: Path) -> None:
+    # ED A0 80 is how U+D800 would be spelled if UTF-8 allowed it
+    with pytest.raises(ProblemFound) as found:
+        open_archive(renamed(tmp_path, b"a\xed\xa0\x80bc.npy"))
+    assert found.value.problem.code == "npz_invalid"
+
+
 def test_a_limit_and_a_choice_of_columns_are_honoured(npz: Any) -> None:
     opened = open_archive(npz(a=np.arange(10), b=np.arange(10)))
     batches = list(read_batches(opened, 4, names=("a",), limit=6))

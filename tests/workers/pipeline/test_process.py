@@ -26,6 +26,7 @@ from workers.pipeline.protocol import (
     InspectDatasetTask,
     InspectModelTask,
     Outcome,
+    Quantized,
     QuantizeTask,
     Refused,
 )
@@ -226,6 +227,36 @@ def test_an_output_without_classes_is_compared_by_noise_alone(scratch: Path) -> 
     assert metrics.agreement is None
     assert metrics.sqnr_db > 25
     assert [w.code for w in outcome.ok.outcome.warnings] == ["no_class_axis"]
+
+
+def with_unprintable_names() -> onnx.ModelProto:
+    """Every node and every tensor inside has a NUL in its name; inputs and outputs keep theirs."""
+    model = residual_cnn()
+    for node in model.graph.node:
+        node.name = f"{node.name}\0"
+        node.input[:] = [i if i == "x" else f"{i}\0" for i in node.input]
+        node.output[:] = [o if o == "y" else f"{o}\0" for o in node.output]
+    for tensor in model.graph.initializer:
+        tensor.name = f"{tensor.name}\0"
+    return model
+
+
+def test_no_name_inside_a_model_makes_the_result_impossible_to_store(scratch: Path) -> None:
+    wanted = task(scratch, with_unprintable_names(), IMAGES, recipe=PRESETS["int8-fast"])
+    voice = io.StringIO()
+    outcome = attempt(wanted, scratch, Reporter(voice))
+    assert isinstance(outcome, Finished)
+    assert isinstance(outcome.ok, Quantized)
+    assert {layer.node for layer in outcome.ok.outcome.layers} >= {"stem�", "head�"}
+    said = [outcome.model_dump_json(), (scratch / "outputs" / "report.json").read_text(), voice.getvalue()]
+    assert not any("\\u0000" in text or "\0" in text for text in said)
+
+
+def test_a_warning_is_cleaned_only_where_it_cannot_be_printed() -> None:
+    reporter = Reporter(io.StringIO())
+    reporter.warn("few_samples", "x" * 300)
+    reporter.warn("few_samples", "NUL \0, surrogate \ud800.")
+    assert [w.detail for w in reporter.warnings] == ["x" * 300, "NUL �, surrogate �."]
 
 
 def test_inspections_are_outcomes_too(scratch: Path) -> None:

@@ -84,6 +84,15 @@ def test_noise_is_ignored_and_takes_no_memory(tmp_path: Path, noise: str) -> Non
         ("pass", "no readable outcome"),
         (f"open(sys.argv[1] + '/{OUTCOME_FILE}', 'w').write('{{}}')", "no readable outcome"),
         (f"os.mkdir(sys.argv[1] + '/{OUTCOME_FILE}')", "no readable outcome"),
+        (f"os.mkfifo(sys.argv[1] + '/{OUTCOME_FILE}')", "no readable outcome"),
+        (f"os.symlink('/dev/zero', sys.argv[1] + '/{OUTCOME_FILE}')", "no readable outcome"),
+        (
+            f"os.truncate(os.open(sys.argv[1] + '/{OUTCOME_FILE}', os.O_CREAT | os.O_RDWR), 2**40)",
+            "no readable outcome",
+        ),
+        ("os.truncate(2, 2**40); sys.exit(1)", "exit code 1"),
+        ("os.unlink('process.log'); os.mkfifo('process.log'); sys.exit(1)", "exit code 1"),
+        ("os.kill(os.getpid(), 40)", "signal 40"),
     ],
 )
 def test_an_end_without_an_outcome_is_a_crash_with_its_cause(tmp_path: Path, code: str, words: str) -> None:
@@ -106,6 +115,7 @@ time.sleep(600)"""
         run(tmp_path, code, seconds=2)
     assert time.monotonic() - started < 2 + job_process.TERM_GRACE_SECONDS + 3
     child = int((tmp_path / "child").read_text())
+    psutil.wait_procs([psutil.Process(child)] if psutil.pid_exists(child) else [], timeout=5)
     assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
 
 
