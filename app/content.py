@@ -15,14 +15,19 @@ import anyio.to_thread
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
-from app.contracts.problem import refuse
-from app.problems import documented
+from app.contracts.problem import problem, refuse
+from app.problems import answer, documented
 from app.storage import ObjectStore
 from app.storage.errors import ObjectMissing, StorageError
 
 CONTENT_RESPONSES: dict[int | str, dict[str, Any]] = {
     **documented("not_found", "precondition_failed", "range_not_satisfiable", "artifact_store_unavailable"),
-    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+    200: {
+        "content": {
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "application/json": {"schema": {"description": "A job's report."}},
+        }
+    },
     206: {"description": "A range of the content."},
     304: {"description": "The content is the one named by If-None-Match."},
 }
@@ -50,12 +55,16 @@ class _Slice(NamedTuple):
 async def serve(request: Request, store: ObjectStore, stored: Stored) -> Response:
     """Answer GET and HEAD, whole or in part, for one stored object."""
     headers = _headers(stored)
-    if _matches(request.headers.get("if-none-match"), stored.etag):
-        return Response(status_code=304, headers=headers)
-    wanted_match = request.headers.get("if-match")
+    wanted_match = request.headers.get("if-match")  # comes first: RFC 9110, section 13.2.2
     if wanted_match is not None and not _matches(wanted_match, stored.etag):
         raise refuse("precondition_failed", "The content is not the one named by If-Match.")
+    known = request.headers.get("if-none-match", "")
+    if _matches(known, stored.etag) or _matches(known, f"W/{stored.etag}"):  # here a weak tag will do
+        return Response(status_code=304, headers=headers)
     part = _wanted_slice(request, stored)
+    if part and part.length < 1:
+        found = problem("range_not_satisfiable", f"The content has {stored.bytes} bytes.")
+        return answer(request, found, {"Content-Range": f"bytes */{stored.bytes}"})
     length = part.length if part else stored.bytes
     headers["Content-Length"] = str(length)
     if part:
@@ -79,15 +88,17 @@ def _headers(stored: Stored) -> dict[str, str]:
     }
 
 
-def _matches(header: str | None, etag: str) -> bool:
-    if header is None:
-        return False
-    return header.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in header.split(",")}
+def _matches(header: str, etag: str) -> bool:
+    """Strong comparison: a weak tag (W/"...") is another one."""
+    return header.strip() == "*" or etag in {tag.strip() for tag in header.split(",")}
 
 
 def _wanted_slice(request: Request, stored: Stored) -> _Slice | None:
-    """The range to send, or None for all of it. Several ranges, or a form we do not know, are answered in full."""
-    header = request.headers.get("range")
+    """The range to send, or None for all of it; an empty one cannot be satisfied.
+
+    Several ranges, or a form we do not know, are answered in full. Range means something for GET only.
+    """
+    header = request.headers.get("range") if request.method == "GET" else None
     if_range = request.headers.get("if-range")
     if header is None or (if_range is not None and if_range.strip() != stored.etag):
         return None
@@ -101,8 +112,6 @@ def _wanted_slice(request: Request, stored: Stored) -> _Slice | None:
         start, end = int(first), min(int(last) if last else stored.bytes - 1, stored.bytes - 1)
     if first and last and int(last) < int(first):
         return None
-    if start >= stored.bytes or end < start:
-        raise refuse("range_not_satisfiable", f"The content has {stored.bytes} bytes.")
     return _Slice(start, end - start + 1)
 
 

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from app.jobs.announce import Announcer
@@ -11,6 +13,20 @@ from app.jobs.announce import Announcer
 POOL_SIZE = 10
 STATEMENT_TIMEOUT_MS = 15_000
 """No query of the API is near this; one that hangs must not hold its connection for ever."""
+POOL_TIMEOUT_SECONDS = 5.0
+"""A request that gets no connection for so long is told to come again, rather than kept for the default 30 s."""
+
+UNREACHABLE = (OperationalError, InterfaceError, PoolTimeout)
+"""What SQLAlchemy raises when the database, or a free connection to it, cannot be had."""
+
+_SILENCE_NOTICED: dict[str, int] = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""libpq's: a server that vanished without a word would hold a TCP connection, and its request, for ever."""
 
 
 def make_engine(url: str) -> AsyncEngine:
@@ -18,9 +34,12 @@ def make_engine(url: str) -> AsyncEngine:
         url,
         pool_size=POOL_SIZE,
         max_overflow=POOL_SIZE,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_pre_ping=True,
+        hide_parameters=True,  # errors are logged, and parameters are users' data
         connect_args={
             "connect_timeout": 5,
+            **_SILENCE_NOTICED,
             "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
         },
     )

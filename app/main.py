@@ -5,15 +5,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.artifacts.endpoints import router as artifacts
-from app.auth.gate import PUBLIC_PATHS, Gate
+from app.auth.gate import PUBLIC_PATHS, PUBLIC_PREFIXES, Gate
 from app.contracts.problem import Problem
 from app.database import make_engine, make_sessions
 from app.datasets.endpoints import router as datasets
 from app.files.endpoints import router as files
+from app.files.reception import sweep, uploads_folder
 from app.health.endpoints import router as health
 from app.jobs.announce import Announcer
 from app.jobs.endpoints import router as jobs
@@ -44,6 +46,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if settings.scratch_dir is not None:
+            await anyio.to_thread.run_sync(sweep, uploads_folder(settings.scratch_dir))
         upkeep = asyncio.create_task(keep_up(sessions, announcer, settings))
         yield
         upkeep.cancel()
@@ -87,8 +91,11 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         components.setdefault("schemas", {}).update({**schema.pop("$defs", {}), "Problem": schema})
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         for path, operations in document["paths"].items():
-            if path not in PUBLIC_PATHS and not path.startswith("/problems/"):
-                for operation in operations.values():
+            public = path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES)
+            for operation in operations.values():
+                if public:
+                    operation["responses"].pop("401", None)
+                else:
                     operation["security"] = [{"key": []}]
         app.openapi_schema = document
     return app.openapi_schema

@@ -8,16 +8,24 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import DataError, DBAPIError, OperationalError
+from psycopg.errors import ForeignKeyViolation
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from app.contracts.codes import CATALOGUE, ProblemCode
 from app.contracts.problem import Problem, ProblemDetail, ProblemFound, problem, quoted
+from app.database import UNREACHABLE
 
 MEDIA_TYPE = "application/problem+json"
 MAX_DETAILS = 20
 """Validation errors listed in one answer; a body of a thousand mistakes gets the first ones."""
+MAX_GUESSED_CHARACTERS = 64
+"""No field of ours has a name near this; difflib's time grows with the square of the length."""
+
+_HTTP_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 _CODE_OF_STATUS: dict[int, ProblemCode] = {
     400: "bad_request",
@@ -53,33 +61,62 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ProblemFound)
     async def _(request: Request, error: ProblemFound) -> Response:
-        return _answer(request, error.problem)
+        return answer(request, error.problem)
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Response:
-        return _answer(request, _from_validation(error.errors(), known=_field_names(request.app.openapi())))
+        return answer(request, _from_validation(error.errors(), known=_field_names(request.app.openapi())))
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Response:
         code = _CODE_OF_STATUS.get(error.status_code, "bad_request")
-        headers = {k: v for k, v in (error.headers or {}).items() if k.lower() in {"allow", "retry-after"}}
-        return _answer(request, problem(code, CATALOGUE[code].title + "."), headers)
+        headers = {k: v for k, v in (error.headers or {}).items() if k.lower() == "retry-after"}
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods(request))
+        return answer(request, problem(code, CATALOGUE[code].title + "."), headers)
+
+    _install_database_handlers(app)
+
+
+def _install_database_handlers(app: FastAPI) -> None:
+    """What SQLAlchemy raises and a client can do something about; the rest stays an internal error."""
 
     @app.exception_handler(DataError)
     async def _(request: Request, _: DataError) -> Response:
         detail = "A text holds a character that cannot be stored, such as NUL."
-        return _answer(request, problem("validation_error", detail))
+        return answer(request, problem("validation_error", detail))
+
+    @app.exception_handler(IntegrityError)
+    async def _(request: Request, error: IntegrityError) -> Response:
+        if isinstance(error.orig, ForeignKeyViolation):  # a deletion and a reference to the same row met
+            return answer(request, problem("resource_in_use", "What is deleted and what refers to it came at once."))
+        raise error
+
+    @app.exception_handler(PoolTimeout)
+    async def _(request: Request, _: PoolTimeout) -> Response:
+        return answer(request, problem("service_unavailable", "All connections to the database are in use."))
 
     @app.exception_handler(DBAPIError)
     async def _(request: Request, error: DBAPIError) -> Response:
-        if isinstance(error, OperationalError) or error.connection_invalidated:
-            return _answer(request, problem("service_unavailable", "The database is not reachable."))
+        if isinstance(error, UNREACHABLE) or error.connection_invalidated:
+            return answer(request, problem("service_unavailable", "The database is not reachable."))
         raise error
 
 
-def _answer(request: Request, found: Problem, headers: dict[str, str] | None = None) -> Response:
+def answer(request: Request, found: Problem, headers: dict[str, str] | None = None) -> Response:
+    """The HTTP answer to a request that met a problem."""
     request_id = getattr(request.state, "request_id", None)
     return respond(found, path=request.url.path, request_id=request_id, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """All methods of the path; the framework names those of one route, or, of an included router, none.
+
+    Each is tried on the routes, since included routers do not show theirs.
+    """
+    scopes = {method: {**request.scope, "method": method} for method in _HTTP_METHODS}
+    routes = request.app.routes
+    return [name for name, scope in scopes.items() if any(r.matches(scope)[0] is Match.FULL for r in routes)]
 
 
 def _from_validation(errors: Sequence[Any], *, known: frozenset[str]) -> Problem:
@@ -95,10 +132,11 @@ def _from_validation(errors: Sequence[Any], *, known: frozenset[str]) -> Problem
 
 
 def _meant(errors: Sequence[Any], known: frozenset[str]) -> str | None:
-    """A suggestion, if an unknown field is spelt nearly like one of ours."""
-    for error in errors:
-        if error["type"] == "extra_forbidden":
-            close = get_close_matches(str(error["loc"][-1]), known, n=1, cutoff=0.75)
+    """A suggestion, if an unknown field is spelt nearly like one of ours. Looks at the listed errors only."""
+    for error in errors[:MAX_DETAILS]:
+        name = str(error["loc"][-1])
+        if error["type"] == "extra_forbidden" and len(name) <= MAX_GUESSED_CHARACTERS:
+            close = get_close_matches(name, known, n=1, cutoff=0.75)
             if close:
                 return f"Did you mean `{close[0]}`?"
     return None

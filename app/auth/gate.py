@@ -4,13 +4,13 @@ import hmac
 
 import structlog
 from sqlalchemy import Select, func, or_, select
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.auth.keys import Key, parse
+from app.auth.keys import parse
 from app.auth.principal import Principal
 from app.contracts.problem import problem
+from app.database import UNREACHABLE
 from app.problems import send_problem
 from app.tables import ApiKey
 
@@ -39,7 +39,7 @@ class Gate:
             return
         try:
             principal = await self._who(given)
-        except OperationalError:
+        except UNREACHABLE:
             found = problem("service_unavailable", "Keys cannot be checked: the database is not reachable.")
             await send_problem(found, scope, receive, send)
             return
@@ -58,17 +58,13 @@ class Gate:
         async with self.sessions() as session:
             row = (await session.execute(_live_key(key.id))).one_or_none()
         # an unknown id is compared as well, so that the time taken does not tell it from a wrong secret
-        matches = hmac.compare_digest(row.secret_sha256 if row else _NO_DIGEST, _digest(key))
+        matches = hmac.compare_digest(row.secret_sha256 if row else _NO_DIGEST, key.secret_sha256())
         return Principal(key.id, row.tenant_id) if row and matches else None
 
 
 def is_public(scope: Scope) -> bool:
     path = scope.get("path", "")
     return path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES)
-
-
-def _digest(key: Key) -> bytes:
-    return key.secret_sha256()
 
 
 def _live_key(key_id: str) -> Select[str, bytes]:

@@ -3,19 +3,19 @@
 import base64
 import binascii
 import re
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, NamedTuple, get_args
 
 from fastapi import APIRouter, Query, Request, Response
 
 from app.auth.principal import Caller
 from app.content import CONTENT_RESPONSES, Stored, serve
 from app.contracts.problem import refuse
-from app.database import Transaction
+from app.database import Transaction, sessions_of
 from app.files import service
 from app.files.form import FormUpload
-from app.files.reception import Reception, receive_raw, too_large
+from app.files.reception import Reception, receive_raw, too_large, uploads_folder
 from app.files.schemas import FileRead
-from app.files.sniff import Purpose
+from app.files.sniff import Purpose, as_purpose
 from app.problems import documented
 from app.services import Services
 
@@ -70,15 +70,15 @@ async def create_file(
     limit = services.settings.max_upload_bytes
     if int(request.headers.get("content-length") or 0) > limit + _FORM_OVERHEAD:
         raise too_large(limit)
-    with Reception(services.settings.require_scratch_dir() / "uploads", max_bytes=limit) as received:
-        form = await _receive(request, received)
+    with Reception(uploads_folder(services.settings.require_scratch_dir()), max_bytes=limit) as received:
+        about = await _receive(request, received, _About(filename, purpose))
         row = await service.keep(
-            session,
+            session,  # connects when it is first used, which is after the bytes are in the store
             services.store,
             _checked(request, received),
             tenant_id=caller.tenant_id,
-            filename=(form.filename if form else filename) or "upload",
-            purpose=_purpose(form.fields.get("purpose") if form else purpose),
+            filename=about.filename or "upload",
+            purpose=as_purpose(about.purpose),
         )
     response.headers["Location"] = f"/v1/files/{row.id}"
     return FileRead.of(row)
@@ -88,27 +88,28 @@ _FORM_OVERHEAD = 64 * 1024
 """Boundaries and headers of a form may add this much to the file's own size."""
 
 
-async def _receive(request: Request, received: Reception) -> FormUpload | None:
+class _About(NamedTuple):
+    """What the client says of the file: in the query beside raw octets, in the fields of a form."""
+
+    filename: str | None
+    purpose: Purpose | None
+
+
+async def _receive(request: Request, received: Reception, query: _About) -> _About:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         form = FormUpload(request.headers["content-type"], received)
         await form.read(request.stream())
-        return form
+        return _About(form.filename, form.purpose)
     if kind not in {"application/octet-stream", ""}:
         raise refuse(
             "unsupported_media_type",
             "A file is sent as multipart/form-data or application/octet-stream.",
             hint="curl -F purpose=model -F file=@model.onnx",
         )
+    received.expect(as_purpose(query.purpose))
     await receive_raw(request.stream(), received)
-    return None
-
-
-def _purpose(given: str | None) -> Purpose:
-    for known in get_args(Purpose):
-        if given == known:
-            return known  # type: ignore[no-any-return]  # get_args forgets the literal type
-    raise refuse("validation_error", "`purpose` must be 'model' or 'dataset'.", pointer="/purpose")
+    return query
 
 
 def _checked(request: Request, received: Reception) -> Reception:
@@ -135,11 +136,10 @@ async def get_file(file_id: str, caller: Caller, session: Transaction) -> FileRe
 @router.head(
     "/{file_id}/content", operation_id="head_file_content", response_class=Response, responses=CONTENT_RESPONSES
 )
-async def get_content(
-    file_id: str, request: Request, caller: Caller, session: Transaction, services: Services
-) -> Response:
+async def get_content(file_id: str, request: Request, caller: Caller, services: Services) -> Response:
     """The file's bytes. Supports Range, If-Range, If-Match and If-None-Match."""
-    row = await service.get(session, file_id, tenant_id=caller.tenant_id)
+    async with sessions_of(request)() as session:  # given back before the store is asked: a download may take long
+        row = await service.get(session, file_id, tenant_id=caller.tenant_id)
     return await serve(request, services.store, Stored(row.tenant_id, row.sha256, row.bytes, row.filename))
 
 

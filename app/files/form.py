@@ -11,6 +11,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.contracts.problem import refuse
 from app.files.reception import Reception
+from app.files.sniff import Purpose, as_purpose
 
 MAX_FIELD_BYTES = 4096
 MAX_HEADER_BYTES = 8192
@@ -27,13 +28,16 @@ class FormUpload:
             raise refuse("bad_request", "The form's Content-Type names no boundary.")
         self.into = into
         self.filename: str | None = None
-        self.fields: dict[str, str] = {}
+        self.purpose: Purpose | None = None
         self._name = ""
         self._value = b""
         self._header: list[bytes] = [b"", b""]
         self._disposition = b""
         self._ended = False
-        self._parser = MultipartParser(boundary, callbacks=self._callbacks())
+        try:
+            self._parser = MultipartParser(boundary, callbacks=self._callbacks())
+        except FormParserError as error:
+            raise refuse("bad_request", "The form's boundary is too long.") from error
 
     async def read(self, stream: AsyncIterator[bytes]) -> None:
         try:
@@ -91,8 +95,9 @@ class FormUpload:
             raise refuse("validation_error", "The field is too long.", pointer=f"/{self._name}")
 
     def _part_ends(self) -> None:
-        if self._name != "file":
-            self.fields[self._name] = self._value.decode("utf-8", "replace")
+        if self._name == "purpose":
+            self.purpose = as_purpose(self._value.decode("utf-8", "replace"))
+            self.into.expect(self.purpose)
 
     def _form_ends(self) -> None:
         self._ended = True

@@ -1,13 +1,13 @@
 """Keeping, finding and removing files."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import anyio.to_thread
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.contracts.problem import Problem, ProblemFound, quoted, refuse
+from app.contracts.problem import MAX_QUOTED, Problem, ProblemFound, quoted, refuse
 from app.files.reception import Reception
 from app.files.sniff import Purpose, sniff
 from app.ids import new_id
@@ -15,7 +15,8 @@ from app.storage import ObjectStore
 from app.storage.errors import StorageError
 from app.tables import File
 
-MAX_FILENAME = 255
+MAX_SUFFIX = 16
+"""Characters of an extension that survive the shortening of a long name."""
 
 
 async def keep(
@@ -63,9 +64,15 @@ async def refuse_if_in_use(session: AsyncSession, detail: str) -> None:
 
 
 def safe_filename(name: str) -> str:
-    """The last component of what the client called the file, printable. It is shown, and never used as a path."""
+    """The last component of what the client called the file, printable and short, with its extension.
+
+    It is shown, and never used as a path.
+    """
     base = name.replace("\\", "/").rsplit("/", 1)[-1].strip()
-    return quoted(base)[:MAX_FILENAME] or "upload"
+    suffix = PurePosixPath(base).suffix
+    if len(base) > MAX_QUOTED and len(suffix) <= MAX_SUFFIX:
+        base = base[: MAX_QUOTED - 1 - len(suffix)] + "…" + suffix
+    return quoted(base) or "upload"
 
 
 async def _put(store: ObjectStore, path: Path, *, tenant_id: str, sha256: str) -> None:

@@ -1,8 +1,8 @@
 """What a file is, judged by its first bytes. Refuses at the door what no worker could use, and says what would do."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-from app.contracts.problem import Problem, problem
+from app.contracts.problem import Problem, problem, refuse
 
 Purpose = Literal["model", "dataset"]
 Format = Literal["onnx", "npz"]
@@ -44,6 +44,14 @@ _SIGNATURES = (
     _Signature(0, b"%PDF", "a PDF document", None),
     _Signature(257, b"ustar", "a tar archive", "Unpack it and upload the file itself."),
 )
+
+
+def as_purpose(given: str | None) -> Purpose:
+    """The purpose that a client named, or a refusal that names the possible ones."""
+    for known in get_args(Purpose):
+        if given == known:
+            return known  # type: ignore[no-any-return]  # get_args forgets the literal type
+    raise refuse("validation_error", "`purpose` must be 'model' or 'dataset'.", pointer="/purpose")
 
 
 def sniff(head: bytes, purpose: Purpose) -> Format | Problem:

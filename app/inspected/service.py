@@ -5,7 +5,6 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.contracts.codes import ProblemCode
 from app.contracts.problem import refuse
 from app.contracts.status import JobKind, Queue, ResourceStatus
 from app.files import service as files
@@ -27,12 +26,10 @@ class Kind(NamedTuple):
     prefix: Prefix
     purpose: Purpose
     job_kind: JobKind
-    not_ready: ProblemCode
-    rejected: ProblemCode
 
 
-MODEL = Kind("model", "mdl", "model", JobKind.INSPECT_MODEL, "model_not_ready", "model_rejected")
-DATASET = Kind("data set", "ds", "dataset", JobKind.INSPECT_DATASET, "dataset_not_ready", "dataset_rejected")
+MODEL = Kind("model", "mdl", "model", JobKind.INSPECT_MODEL)
+DATASET = Kind("data set", "ds", "dataset", JobKind.INSPECT_DATASET)
 
 
 def kind_of(table: type[Resource]) -> Kind:

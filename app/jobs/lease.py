@@ -106,7 +106,7 @@ def cancelled(lease: Lease, *, stages: Sequence[dict[str, Any]]) -> Update:
 
 
 def give_back(lease: Lease, *, pause_seconds: float = 0.0) -> Update:
-    """Return the job unharmed: this worker cannot do it now, for a reason that is not the job's. It costs no attempt."""
+    """Return the job unharmed: this worker cannot do it now, through no fault of the job. It costs no attempt."""
     return (
         _held(lease)
         .values(

@@ -8,6 +8,7 @@ import time
 
 import structlog
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.jobs import lease, subjects
@@ -28,11 +29,19 @@ async def keep_up(sessions: Sessions, announcer: Announcer, settings: Settings) 
                 next_reap = time.monotonic() + settings.reap_seconds
                 await reap(sessions)
             await dispatch(sessions, announcer)
-        except (DBAPIError, OSError) as error:
-            log.warning("upkeep postponed", error=type(error).__name__)
-        except Exception:  # the loop must outlive whatever one round met; the log says what it was
-            log.exception("upkeep failed")
+        except Exception as error:  # the loop must outlive whatever one round met; the log says what it was
+            if _is_outage(error):
+                log.warning("upkeep postponed", error=type(error).__name__)
+            else:
+                log.exception("upkeep failed")
         await asyncio.sleep(settings.dispatch_seconds)
+
+
+def _is_outage(error: Exception) -> bool:
+    """True for what a database or a broker that is away makes us meet."""
+    from redis.exceptions import RedisError  # noqa: PLC0415  the API's start need not spend its import
+
+    return isinstance(error, DBAPIError | PoolTimeout | OSError | RedisError)
 
 
 async def reap(sessions: Sessions) -> int:

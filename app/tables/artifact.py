@@ -13,6 +13,7 @@ class Artifact(TenantOwned, Base):
         ForeignKeyConstraint(["tenant_id", "job_id"], ["jobs.tenant_id", "jobs.id"], ondelete="CASCADE"),
         ForeignKeyConstraint(["tenant_id", "variant_id"], ["variants.tenant_id", "variants.id"], ondelete="CASCADE"),
         Index("ix_artifacts_job", "job_id"),
+        Index(None, "variant_id"),
     )
 
     job_id: Mapped[str]

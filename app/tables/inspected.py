@@ -1,6 +1,6 @@
 """What models and data sets share: they are made from a file and wait for a worker's verdict."""
 
-from sqlalchemy import ForeignKeyConstraint, UniqueConstraint
+from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from app.contracts.status import ResourceStatus
@@ -18,8 +18,9 @@ class Inspected(TenantOwned):
 
     @declared_attr.directive
     @classmethod
-    def __table_args__(cls) -> tuple[ForeignKeyConstraint | UniqueConstraint, ...]:
+    def __table_args__(cls) -> tuple[ForeignKeyConstraint | UniqueConstraint | Index, ...]:
         return (
             ForeignKeyConstraint(["tenant_id", "file_id"], ["files.tenant_id", "files.id"]),
             UniqueConstraint("tenant_id", "id"),
+            Index(None, "file_id"),
         )

@@ -16,6 +16,10 @@ class Job(TenantOwned, Base):
         ForeignKeyConstraint(["tenant_id", "model_id"], ["models.tenant_id", "models.id"]),
         ForeignKeyConstraint(["tenant_id", "calibration_dataset_id"], ["datasets.tenant_id", "datasets.id"]),
         ForeignKeyConstraint(["tenant_id", "evaluation_dataset_id"], ["datasets.tenant_id", "datasets.id"]),
+        # a deletion of what is referred to looks for those who refer to it
+        Index(None, "model_id"),
+        Index(None, "calibration_dataset_id"),
+        Index(None, "evaluation_dataset_id"),
         # the two questions that are asked all day: what is next, and whose lease has run out
         Index("ix_jobs_waiting", "queue", text("priority DESC"), "id", postgresql_where=text("status = 'queued'")),
         Index("ix_jobs_leased", "lease_expires_at", postgresql_where=text("status IN ('running', 'cancelling')")),

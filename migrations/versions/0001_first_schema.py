@@ -59,6 +59,8 @@ CREATE TABLE datasets (
     CONSTRAINT fk_datasets_tenant_id_tenants FOREIGN KEY (tenant_id) REFERENCES tenants (id)
 );
 
+CREATE INDEX ix_datasets_file_id ON datasets (file_id);
+
 CREATE TABLE models (
     id text NOT NULL,
     tenant_id text NOT NULL,
@@ -75,6 +77,8 @@ CREATE TABLE models (
     CONSTRAINT uq_models_tenant_id_id UNIQUE (tenant_id, id),
     CONSTRAINT fk_models_tenant_id_tenants FOREIGN KEY (tenant_id) REFERENCES tenants (id)
 );
+
+CREATE INDEX ix_models_file_id ON models (file_id);
 
 CREATE TABLE jobs (
     id text NOT NULL,
@@ -129,6 +133,12 @@ CREATE TABLE jobs (
     CONSTRAINT fk_jobs_tenant_id_tenants FOREIGN KEY (tenant_id) REFERENCES tenants (id)
 );
 
+CREATE INDEX ix_jobs_model_id ON jobs (model_id);
+
+CREATE INDEX ix_jobs_calibration_dataset_id ON jobs (calibration_dataset_id);
+
+CREATE INDEX ix_jobs_evaluation_dataset_id ON jobs (evaluation_dataset_id);
+
 CREATE INDEX ix_jobs_waiting ON jobs (queue, priority DESC, id) WHERE status = 'queued';
 
 CREATE INDEX ix_jobs_leased ON jobs (lease_expires_at) WHERE status IN ('running', 'cancelling');
@@ -177,6 +187,8 @@ CREATE TABLE artifacts (
 );
 
 CREATE INDEX ix_artifacts_job ON artifacts (job_id);
+
+CREATE INDEX ix_artifacts_variant_id ON artifacts (variant_id);
 """
 
 

@@ -16,7 +16,7 @@ from tests.servers.postgres import Database
 
 def test_a_commit_that_fails_is_no_success(database: Database, tmp_path: Path) -> None:
     key = generate()
-    admit(database.owner_url, key)
+    admit(database.owner_url, key, name="test")
     app = create_app(
         Settings.model_validate(
             {"database_url": database.url, "broker_url": "redis://127.0.0.1:9", "storage_url": tmp_path.as_uri()}

@@ -41,7 +41,8 @@ def test_an_oversized_file_is_refused_by_its_announced_length(http: httpx2.Clien
 
 def test_an_oversized_stream_without_a_length_is_cut_off(http: httpx2.Client, service: Service) -> None:
     limit = int(QUICK["LOWBIT_MAX_UPLOAD_BYTES"])
-    response = http.post("/v1/files?purpose=model", content=(bytes(1024**2) for _ in range(limit // 1024**2 + 1)))
+    mebibyte = b"\x08" + bytes(1024**2 - 1)  # begins like a model, else its format would be refused first
+    response = http.post("/v1/files?purpose=model", content=(mebibyte for _ in range(limit // 1024**2 + 1)))
     is_problem(response, 413, "upload_too_large")
     assert list((service.data_dir / "scratch" / "uploads").iterdir()) == []
 
@@ -70,6 +71,12 @@ def test_a_form_with_a_file_is_accepted_and_a_spoiled_form_is_not(http: httpx2.C
     is_problem(
         http.post("/v1/files", content=b"abc", headers={"Content-Type": "text/csv"}), 415, "unsupported_media_type"
     )
+
+
+def test_raw_octets_without_a_purpose_are_refused(http: httpx2.Client) -> None:
+    for query in ("", "?purpose=poem"):
+        found = is_problem(http.post(f"/v1/files{query}", content=b"\x08\x09"), 422, "validation_error")
+        assert found["errors"][0]["pointer"].endswith("/purpose")
 
 
 def test_bytes_that_are_not_the_announced_ones_are_refused(http: httpx2.Client) -> None:
@@ -105,7 +112,9 @@ def test_what_does_not_exist_is_not_found(http: httpx2.Client, path: str) -> Non
 def test_a_method_that_a_path_lacks_is_named_with_those_it_has(http: httpx2.Client) -> None:
     response = http.put("/v1/jobs", json={})
     is_problem(response, 405, "method_not_allowed")
-    assert response.headers["allow"]
+    assert response.headers["allow"] == "GET, POST"
+    content = http.put(f"/v1/files/file_{UNKNOWN}/content")
+    assert content.headers["allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize("body", [b"{", b"[1,", b'{"model_id": nope}', b"\xff\xfe"])

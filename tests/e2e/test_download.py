@@ -52,7 +52,12 @@ def test_a_range_is_served(http: httpx2.Client, address: str, wanted: str, start
     assert response.status_code == 206
     assert response.content == CONTENT[start:end]
     assert response.headers["content-range"] == f"bytes {start}-{end - 1}/{len(CONTENT)}"
-    assert http.head(address, headers={"Range": wanted}).headers["content-length"] == str(end - start)
+
+
+def test_head_ignores_ranges(http: httpx2.Client, address: str) -> None:
+    head = http.head(address, headers={"Range": "bytes=0-9"})
+    assert (head.status_code, head.headers["content-length"]) == (200, str(len(CONTENT)))
+    assert "content-range" not in head.headers
 
 
 @pytest.mark.parametrize("wanted", ["bytes=0-1,5-6", "bytes=9-3", "items=0-1", "bytes=-", "bytes=a-b"])
@@ -62,8 +67,10 @@ def test_ranges_that_are_not_served_get_the_whole(http: httpx2.Client, address: 
 
 
 def test_a_range_beyond_the_end_cannot_be_satisfied(http: httpx2.Client, address: str) -> None:
-    is_problem(http.get(address, headers={"Range": f"bytes={len(CONTENT)}-"}), 416, "range_not_satisfiable")
-    is_problem(http.get(address, headers={"Range": "bytes=-0"}), 416, "range_not_satisfiable")
+    for wanted in (f"bytes={len(CONTENT)}-", f"bytes={len(CONTENT) + 5}-", "bytes=-0"):
+        response = http.get(address, headers={"Range": wanted})
+        is_problem(response, 416, "range_not_satisfiable")
+        assert response.headers["content-range"] == f"bytes */{len(CONTENT)}"
 
 
 def test_conditions_are_honoured(http: httpx2.Client, address: str) -> None:
@@ -73,6 +80,11 @@ def test_conditions_are_honoured(http: httpx2.Client, address: str) -> None:
     assert http.get(address, headers={"If-None-Match": '"other"'}).status_code == 200
     assert http.get(address, headers={"If-Match": etag}).status_code == 200
     is_problem(http.get(address, headers={"If-Match": '"other"'}), 412, "precondition_failed")
+    weak = f"W/{etag}"
+    assert http.get(address, headers={"If-None-Match": weak}).status_code == 304
+    is_problem(http.get(address, headers={"If-Match": weak}), 412, "precondition_failed")
+    both = http.get(address, headers={"If-Match": '"other"', "If-None-Match": etag})
+    is_problem(both, 412, "precondition_failed")
     resumed = http.get(address, headers={"Range": "bytes=3-", "If-Range": etag})
     assert (resumed.status_code, resumed.content) == (206, CONTENT[3:])
     changed = http.get(address, headers={"Range": "bytes=3-", "If-Range": '"other"'})

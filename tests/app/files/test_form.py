@@ -40,7 +40,7 @@ def test_the_pieces_do_not_matter(tmp_path: Path, cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(FORM)]
     form, content = _read(tmp_path, [FORM[a:b] for a, b in pairwise(edges)])
     assert content == CONTENT
-    assert (form.filename, form.fields) == ("a b.onnx", {"purpose": "model"})
+    assert (form.filename, form.purpose) == ("a b.onnx", "model")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -61,7 +61,16 @@ def test_the_limit_acts_while_the_form_is_being_read(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["multipart/form-data", "text/plain", "multipart/form-data; boundary=", ";;;"])
-def test_a_form_without_a_boundary_is_refused(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "multipart/form-data",
+        "text/plain",
+        "multipart/form-data; boundary=",
+        ";;;",
+        *(f"multipart/form-data; boundary={'b' * length}" for length in (300, 3000)),
+    ],
+)
+def test_a_form_without_a_usable_boundary_is_refused(tmp_path: Path, kind: str) -> None:
     with Reception(tmp_path, max_bytes=10) as received, pytest.raises(ProblemFound):
         FormUpload(kind, received)

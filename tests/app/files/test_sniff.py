@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.contracts.problem import Problem
+from app.contracts.problem import MAX_QUOTED, Problem
 from app.files.service import safe_filename
 from app.files.sniff import HEAD_BYTES, sniff
 
@@ -40,6 +40,7 @@ def test_any_bytes_get_an_answer(head: bytes) -> None:
         ("", "upload"),
         ("a/", "upload"),
         ("a\x00b\r\nc", "a\ufffdb\ufffd\ufffdc"),
+        ("a" * 300 + ".onnx", "a" * 194 + "….onnx"),  # 194 + 1 + 5 = 200
     ],
 )
 def test_a_filename_is_shown_and_never_used_as_a_path(given_name: str, kept: str) -> None:
@@ -49,6 +50,6 @@ def test_a_filename_is_shown_and_never_used_as_a_path(given_name: str, kept: str
 @given(st.text(max_size=2000))
 def test_no_filename_is_too_long_or_unprintable(name: str) -> None:
     kept = safe_filename(name)
-    assert 0 < len(kept) <= 255
+    assert 0 < len(kept) <= MAX_QUOTED
     assert kept.isprintable()
     assert "/" not in kept
