@@ -36,7 +36,7 @@ def test_jobs_can_be_listed_by_status_and_inspections_are_not_among_them(http: h
 
 
 def test_a_wait_ends_as_soon_as_the_job_changes_and_not_before(http: httpx2.Client) -> None:
-    job = http.post("/v1/jobs", json=job_body(http))
+    job = http.post("/v1/jobs", json=job_body(http, benchmark={"batch_sizes": [1], "duration_s": 1.5}))
     address, known, stages = job.headers["Location"], job.headers["ETag"], []
     for _ in range(200):
         answer = http.get(address, headers={"Prefer": "wait=30", "If-None-Match": known})
@@ -47,7 +47,8 @@ def test_a_wait_ends_as_soon_as_the_job_changes_and_not_before(http: httpx2.Clie
         stages.append(answer.json()["stage"])
         if answer.json()["done"]:
             break
-    assert {"calibrate", "benchmark"} <= set(stages)
+    assert "benchmark" in stages  # the other stages may be over between two looks
+    assert len(stages) > 2
     started = time.monotonic()
     assert http.get(address, headers={"If-None-Match": known}).status_code == 304
     assert http.get(address, headers={"Prefer": "wait=30", "If-None-Match": known}).status_code == 304
