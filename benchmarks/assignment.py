@@ -37,3 +37,45 @@ class Scoring:
     candidates: dict[str, str]
     folder: str
     threads: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Calibrate `model` on the first `samples` of `archive` and find the ranges; nothing is quantized."""
+
+    model: str
+    archive: str
+    samples: int
+    folder: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Production:
+    """Make the int8 model `written` from `model` and the first `samples` of `archive`, or all of them."""
+
+    contender: str
+    model: str
+    archive: str
+    samples: int | None
+    written: str
+    threads: int
+    recipe: dict[str, str | bool] = field(default_factory=dict)
+    """For Lowbit: a preset, and what to change in it."""
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Score and time `candidates` beside the float `model` on all samples of `archive`, within one process."""
+
+    model: str
+    archive: str
+    candidates: dict[str, str]
+    folder: str
+    threads: int
+    batch_sizes: tuple[int, ...]
+    stretches: int
+    """How often ten rounds are timed."""
+
+
+Told = Material | Quantization | Scoring | Calibration | Production | Judging

@@ -24,7 +24,7 @@ def make(material: Material) -> None:
     folder = Path(material.folder)
     model = READER if material.subject == "reader" else MAGIKA
     (folder / "model.onnx").write_bytes(model.read_bytes())
-    _preprocess(model, folder / "peer.onnx")
+    preprocess(model, folder / "peer.onnx")
     total = material.samples + material.held_out
     name, samples = ("x", lines_of_text(total)) if material.subject == "reader" else ("bytes", files_as_bytes(total))
     # named by string: both are arrays of the archive, not options of savez
@@ -61,7 +61,7 @@ def _fitting(words: list[str], font: ImageFont.FreeTypeFont | ImageFont.ImageFon
     return line
 
 
-def _preprocess(model: Path, written: Path) -> None:
+def preprocess(model: Path, written: Path) -> None:
     """Its own optimisation and shape inference; the symbolic part of it gives up on the reader, so it is left out."""
     proto = onnx.load(model)
     if proto.opset_import[0].version < _OPSET_FOR_PEER:

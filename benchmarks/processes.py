@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.assignment import Material, Quantization, Scoring
+from benchmarks.assignment import Told
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,28 +26,32 @@ class Ended:
     peak_rss_mib: float
     others_cores: float
     """How many cores the rest of the machine kept busy meanwhile, on average: 0 is a quiet machine."""
+    wall_seconds: float
+    """From the start of the process to its end, imports included."""
 
 
-def run(module: str, told: Material | Quantization | Scoring, *, log: Path) -> Ended:
+def run(module: str, told: Told, *, log: Path, python: Path | str = sys.executable) -> Ended:
     """Run `python -m module` to its end.
 
     The kernel's ru_maxrss of a child starts from the memory of the process that spawned it: this one has to stay small.
     """
-    command = [sys.executable, "-m", module, json.dumps(asdict(told))]
+    command = [str(python), "-m", module, json.dumps(asdict(told))]
     started, busy = time.monotonic(), _busy_seconds()
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would take it for a process still running
     others = _busy_seconds() - busy - usage.ru_utime - usage.ru_stime
-    cores = max(0.0, others / (time.monotonic() - started))
-    return Ended(_outcome(process.returncode, log), usage.ru_maxrss / 1024, round(cores, 2))
+    wall = time.monotonic() - started
+    cores = max(0.0, others / wall)
+    return Ended(_outcome(process.returncode, log), usage.ru_maxrss / 1024, round(cores, 2), wall)
 
 
-def must_run(module: str, told: Material | Scoring, *, log: Path) -> None:
-    ended = run(module, told, log=log)
+def must_run(module: str, told: Told, *, log: Path, python: Path | str = sys.executable) -> Ended:
+    ended = run(module, told, log=log, python=python)
     if ended.outcome != "ok":
         raise RuntimeError(f"{module} {ended.outcome}; its output is in {log}")
+    return ended
 
 
 def _busy_seconds() -> float:

@@ -17,8 +17,10 @@ _ROWS = 8
 _WEIGHTED = ["Conv", "Gemm", "MatMul"]
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
-    def __init__(self, archive: Path, samples: int) -> None:
+class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
+    """Batches of eight from Lowbit's streaming reader."""
+
+    def __init__(self, archive: Path, samples: int | None) -> None:
         self._batches: Iterator[Batch] = read_batches(open_archive(archive), _ROWS, limit=samples)
 
     def get_next(self) -> Batch | None:
@@ -32,7 +34,7 @@ def quantize(assignment: Quantization) -> dict[str, Path]:
     quantize_static(
         assignment.model,
         written,
-        _Reader(Path(assignment.archive), assignment.samples),
+        Reader(Path(assignment.archive), assignment.samples),
         op_types_to_quantize=_WEIGHTED if assignment.contender == "ort_minmax_weighted" else None,
         per_channel=True,
         reduce_range=True,

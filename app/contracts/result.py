@@ -52,6 +52,29 @@ class Metrics(Contract):
     benchmark: tuple[BatchBenchmark, ...] = ()
 
 
+class LayerFigures(Contract):
+    """How one quantized layer of one candidate is, apart from all others: its inputs come from the float model."""
+
+    input: str
+    """The tensor that it multiplies."""
+    input_range: tuple[float, float]
+    range_method: str
+    """How the range was found, or what the tensor went through."""
+    scheme: str
+    rounding: str
+    smoothquant_alpha: float | None = None
+    bias_corrected: bool = False
+    weight_sqnr_db: float | None = None
+    """Null when the weight is exact."""
+    input_sqnr_db: float | None = None
+    output_sqnr_db: float | None = None
+    clip_fraction: float | None = None
+    """Share of input values outside of the range."""
+    sensitivity_db: float | None = None
+    """The model's output, when of all tensors only this layer's input is rounded, over its full range: measured before
+    any smoothing."""
+
+
 class LayerReport(Contract):
     """What became of one operator that could have been quantized."""
 
@@ -60,6 +83,8 @@ class LayerReport(Contract):
     quantized: bool
     reason: str
     """Why it was quantized or left in float."""
+    figures: LayerFigures | None = None
+    """For layers that multiply by an integer weight. What was not measured is null."""
 
 
 class VariantOutcome(Contract):
@@ -73,6 +98,7 @@ class VariantOutcome(Contract):
     metrics: Metrics
     admissible: bool
     """True when the objective's accuracy floor is met, or none was set."""
+    layers: tuple[LayerReport, ...] = ()
 
 
 class OutputFile(Contract):
@@ -111,6 +137,7 @@ class QuantizeOutcome(Contract):
     variants: tuple[VariantOutcome, ...]
     files: tuple[OutputFile, ...]
     layers: tuple[LayerReport, ...]
+    """Of the chosen candidate."""
     recipe: Recipe
     environment: Environment
     warnings: tuple[Notice, ...]

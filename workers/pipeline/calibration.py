@@ -1,52 +1,86 @@
 """One pass of the data through the float model, folded into streaming statistics on the way."""
 
 import numpy as np
+import numpy.typing as npt
 
 from app.contracts.problem import quoted, refuse
 from workers.pipeline.feeding import Fed, Feeder, fitting_rows
+from workers.pipeline.padding import PaddingReader
 from workers.pipeline.reporter import Reporter
+from workers.pipeline.statistics import Statistics
 from workers.quantization.observation import with_observed_outputs
-from workers.quantization.observers import FloatBitsObserver
+from workers.quantization.observers import RealTokens
 from workers.targets.onnxruntime_cpu import Prepared, Session
-
-Statistics = dict[str, FloatBitsObserver]
 
 
 def calibrate(
-    prepared: Prepared, feeder: Feeder, reporter: Reporter, *, threads: int, samples: int | None = None
+    prepared: Prepared,
+    feeder: Feeder,
+    reporter: Reporter,
+    *,
+    statistics: Statistics,
+    threads: int,
+    samples: int | None = None,
+    held_out: int = 0,
 ) -> Statistics:
-    """Statistics of every tensor that will be quantized; `samples` limits how much of the data is used.
+    """Fill the statistics of every tensor that will be quantized.
 
-    Memory holds one batch and 512 KiB a tensor, however many samples there are.
+    `samples` limits how much of the data is used; the first `held_out` of them are left to whoever judges the ranges.
+
+    Memory holds one batch, and for each tensor 512 KiB and what its layers need beyond, however many samples there are.
     """
     total = min(samples or feeder.archive.num_samples, feeder.archive.num_samples)
-    graph, computed = with_observed_outputs(prepared.model, prepared.placement.observed)
+    graph, computed = with_observed_outputs(prepared.model, statistics.tensors)
     session = Session(graph.SerializeToString(), threads=threads)
-    statistics = {name: FloatBitsObserver() for name in prepared.placement.observed}
     rows = fitting_rows(session, feeder, reporter)
     done = 0
     for fed in feeder.batches(rows, limit=total):
-        _observe(session, computed, fed, statistics)
+        if done >= held_out:
+            _observe(session, computed, fed, feeder.padding, statistics, done - held_out)
         done += fed.rows
         reporter.progress(done, total, "samples")
-    _warn_of_huge(statistics, reporter)
+    _warn(statistics, feeder.padding, reporter)
     return statistics
 
 
-def _observe(session: Session, computed: tuple[str, ...], fed: Fed, statistics: Statistics) -> None:
-    outputs = session.run(fed.feeds, [n for n in session.outputs if n in statistics or n in computed])
-    for name, observer in statistics.items():
-        values = fed.feeds[name] if name in fed.feeds else outputs[name]
-        observer.observe(values.astype(np.float32, copy=False))
-        if observer.nonfinite:
+def _observe(
+    session: Session,
+    computed: tuple[str, ...],
+    fed: Fed,
+    padding: PaddingReader,
+    statistics: Statistics,
+    samples_before: int,
+) -> None:
+    feeds, tokens = padding.read(fed.feeds)
+    if tokens is not None and tokens.count == 0:
+        return
+    outputs = session.run(feeds, [n for n in session.outputs if n in computed])
+    for name in statistics.tensors:
+        values = np.asarray(feeds[name] if name in feeds else outputs[name], np.float32)
+        statistics.observe(name, real_values(values, tokens), samples_before=samples_before)
+        if statistics.ranges[name].nonfinite:
             detail = f"Tensor {quoted(name)} of the float model becomes NaN or infinite on this data."
             raise refuse("calibration_nonfinite", detail, entry=name)
 
 
-def _warn_of_huge(statistics: Statistics, reporter: Reporter) -> None:
-    for name, observer in statistics.items():
+def real_values(values: npt.NDArray[np.float32], tokens: RealTokens | None) -> npt.NDArray[np.float32]:
+    """Without the rows of padded tokens, where the tensor has a row for each token."""
+    return tokens.rows(values) if tokens is not None and tokens.fits(values.shape) else values
+
+
+def _warn(statistics: Statistics, padding: PaddingReader, reporter: Reporter) -> None:
+    for name, observer in statistics.ranges.items():
         if observer.huge:
             reporter.warn(
                 "huge_values_set_apart",
                 f"{observer.huge} values of {quoted(name)} beyond 1e30 (masks, usually) were left out of its range.",
             )
+        elif observer.total and observer.low == observer.high:
+            reporter.warn(
+                "constant_tensor",
+                f"{quoted(name)} is {observer.low:g} throughout the calibration data, so its range is a guess.",
+            )
+    if padding.tally.batches and not padding.tally.real:
+        raise refuse("calibration_empty", "The attention mask marks every token of every sample as padding.")
+    if padding.tally.empty_batches:
+        reporter.warn("empty_mask", f"{padding.tally.empty_batches} batches have no real token and were left out.")

@@ -1,20 +1,30 @@
-"""The quantized models of one job: one for each percentile, all from the same statistics."""
+"""The quantized models of one job: one for each set of ranges, and beside it the form that the runtime likes best."""
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
 import onnx
+import onnx_ir as ir
 
-from app.contracts.recipe import Recipe
-from workers.pipeline.calibration import Statistics
+from app.contracts.result import LayerReport
 from workers.pipeline.protocol import QuantizeTask
-from workers.pipeline.reporter import Reporter
-from workers.targets.onnxruntime_cpu import Prepared, build
+from workers.targets.onnxruntime_cpu import stamped
 
-MIN_MAX = 100.0
+
+@dataclass(frozen=True)
+class Draft:
+    """A model and how it came about, before it is a file."""
+
+    key: str
+    label: str
+    method: str
+    percentile: float | None
+    model: ir.Model
+    layers: tuple[LayerReport, ...]
 
 
 @dataclass(frozen=True)
@@ -23,33 +33,22 @@ class Candidate:
 
     key: str
     label: str
-    percentile: float
+    calibration_method: str | None
+    percentile: float | None
     path: Path
-
-    @property
-    def calibration_method(self) -> str:
-        return "min_max" if self.percentile == MIN_MAX else "percentile"
-
-
-def percentiles_of(recipe: Recipe) -> tuple[float, ...]:
-    """The ranges to try: min-max is one of them, or the only one."""
-    return (MIN_MAX,) if recipe.calibration_method == "min_max" else recipe.percentiles
+    layers: tuple[LayerReport, ...] = ()
+    portable: Path | None = None
+    """The same model in standard operators, where this one is not."""
 
 
-def build_candidates(
-    prepared: Prepared, statistics: Statistics, task: QuantizeTask, folder: Path, reporter: Reporter
-) -> tuple[Candidate, ...]:
-    """Write one checked model for each percentile into `folder`."""
-    candidates = []
-    percentiles = percentiles_of(task.recipe)
-    for percentile in percentiles:
-        candidate = _named(percentile, task.model_name, folder)
-        model = build(prepared, statistics, task.recipe, percentile=percentile, metadata=_metadata(task, percentile))
-        onnx.checker.check_model(model)
-        candidate.path.write_bytes(model.SerializeToString())
-        candidates.append(candidate)
-        reporter.progress(len(candidates), len(percentiles), "candidates")
-    return tuple(candidates)
+def write_candidate(draft: Draft, task: QuantizeTask, folder: Path, *, portable: Candidate | None = None) -> Candidate:
+    """Check the model and write it into `folder`."""
+    path = folder / f"{file_stem(task.model_name)}_{draft.key}.onnx"
+    proto = stamped(draft.model, _metadata(task, draft))
+    onnx.checker.check_model(proto)
+    path.write_bytes(proto.SerializeToString())
+    found = Candidate(draft.key, draft.label, draft.method, draft.percentile, path, draft.layers)
+    return found if portable is None else replace(found, portable=portable.path)
 
 
 def lowbit_version() -> str:
@@ -62,24 +61,15 @@ def file_stem(model_name: str) -> str:
     return stem or "model"
 
 
-def _named(percentile: float, model_name: str, folder: Path) -> Candidate:
-    key = "minmax" if percentile == MIN_MAX else f"p{_spelled(percentile)}"
-    label = "int8 min-max" if percentile == MIN_MAX else f"int8 percentile {_spelled(percentile)}"
-    return Candidate(key, label, percentile, folder / f"{file_stem(model_name)}_int8_{key}.onnx")
-
-
-def _spelled(percentile: float) -> str:
-    """All digits, because keys and file names are made of it: rounded, two percentiles could share a file."""
-    return repr(percentile).removesuffix(".0")
-
-
-def _metadata(task: QuantizeTask, percentile: float) -> dict[str, str]:
+def _metadata(task: QuantizeTask, draft: Draft) -> Mapping[str, str]:
     """What the file says about itself, wherever it goes."""
     facts = {
         **task.provenance,
         "version": lowbit_version(),
         "target": task.target,
         "recipe_sha256": hashlib.sha256(task.recipe.model_dump_json().encode()).hexdigest(),
-        "percentile": _spelled(percentile),
+        "variant": draft.label,
     }
+    if draft.percentile is not None:
+        facts["percentile"] = repr(draft.percentile)
     return {f"lowbit.{key}": value for key, value in facts.items()}

@@ -9,13 +9,15 @@ import numpy.typing as npt
 from app.contracts.inspection import ModelInspection, TensorSpec
 from app.contracts.problem import quoted, refuse
 from workers.pipeline.feeding import Fed, Feeder
+from workers.pipeline.npz import Batch
 from workers.pipeline.reporter import Reporter
 from workers.quantization.error_metrics import SqnrAccumulator
 from workers.targets.onnxruntime_cpu import Session
 
 Array = npt.NDArray[np.generic]
 
-_CLASS_RANKS = {2, 3}  # [samples, classes] and [samples, positions, classes]
+_PER_SAMPLE = 2
+_CLASS_RANKS = {_PER_SAMPLE, 3}  # [samples, classes] and [samples, positions, classes]
 
 
 @dataclass
@@ -61,8 +63,9 @@ def evaluate(
     result = Evaluation(candidates={key: Comparison() for key in candidates})
     total = feeder.archive.num_samples
     for fed in feeder.batches(rows):
-        expected = _rows(baseline.run(fed.feeds, [output.name])[output.name], fed)
-        others = {k: _rows(s.run(fed.feeds, [output.name])[output.name], fed) for k, s in candidates.items()}
+        feeds = _without_padding(fed, feeder, output)
+        expected = _rows(baseline.run(feeds, [output.name])[output.name], fed)
+        others = {k: _rows(s.run(feeds, [output.name])[output.name], fed) for k, s in candidates.items()}
         _count(result, fed, expected, others)
         result.samples += fed.rows
         reporter.progress(result.samples, total, "samples")
@@ -73,6 +76,11 @@ def evaluate(
             "only its signal-to-noise ratio was measured.",
         )
     return result
+
+
+def _without_padding(fed: Fed, feeder: Feeder, output: TensorSpec) -> Batch:
+    """Columns that are padding in every row change no prediction for a whole sample; one per token they do."""
+    return feeder.padding.read(fed.feeds)[0] if len(output.shape) == _PER_SAMPLE else fed.feeds
 
 
 def _count(result: Evaluation, fed: Fed, expected: Array, others: Mapping[str, Array]) -> None:

@@ -10,6 +10,7 @@ from app.contracts.fit import check_fit
 from app.contracts.inspection import ColumnInspection, DatasetInspection, ModelInspection
 from app.contracts.problem import ProblemFound, refuse
 from workers.pipeline.npz import LABELS, Archive, Batch, read_batches
+from workers.pipeline.padding import PaddingReader, padding_reader
 from workers.pipeline.reporter import Reporter
 from workers.targets.onnxruntime_cpu import RuntimeRefused, Session
 
@@ -34,6 +35,7 @@ class Feeder:
     archive: Archive
     inputs: tuple[str, ...]
     fixed_batch: int | None
+    padding: PaddingReader
 
     def batches(self, rows: int, *, limit: int | None = None) -> Iterator[Fed]:
         rows = self.fixed_batch or rows
@@ -66,7 +68,7 @@ def feeder_for(model: ModelInspection, archive: Archive, reporter: Reporter) -> 
             "last_batch_padded",
             f"The model takes exactly {fixed} samples at a time; the last group repeats its last sample.",
         )
-    return Feeder(archive, tuple(spec.name for spec in model.inputs), fixed)
+    return Feeder(archive, tuple(spec.name for spec in model.inputs), fixed, padding_reader(model))
 
 
 def fitting_rows(session: Session, feeder: Feeder, reporter: Reporter) -> int:

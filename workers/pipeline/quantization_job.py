@@ -9,19 +9,20 @@ import onnx
 
 from app.contracts.inspection import ModelInspection
 from app.contracts.problem import quoted, refuse
-from app.contracts.result import Environment, LayerReport, OutputFile, QuantizeOutcome, VariantOutcome
+from app.contracts.result import Environment, OutputFile, QuantizeOutcome, VariantOutcome
 from app.contracts.status import Stage
 from workers.pipeline.benchmark import Benchmarks, benchmark
-from workers.pipeline.calibration import Statistics, calibrate
-from workers.pipeline.candidates import Candidate, build_candidates, lowbit_version
+from workers.pipeline.candidates import Candidate, lowbit_version
 from workers.pipeline.choice import choose, pareto_front
 from workers.pipeline.evaluation import Evaluation, evaluate, predicting_output
 from workers.pipeline.feeding import Feeder, feeder_for, fitting_rows
 from workers.pipeline.model_inspection import describe, load_model
 from workers.pipeline.model_rules import refuse_untrustworthy
 from workers.pipeline.npz import LABELS, open_archive
+from workers.pipeline.plain_methods import plain_candidates
 from workers.pipeline.protocol import OUTPUT_FOLDER, Quantized, QuantizeTask
 from workers.pipeline.reporter import Reporter
+from workers.pipeline.static import static_candidates
 from workers.pipeline.variants import BASELINE, baseline_variant, candidate_variant
 from workers.pipeline.verdict import verdict
 from workers.quantization.opset import OpsetNotConvertible
@@ -53,13 +54,10 @@ def quantize(task: QuantizeTask, scratch: Path, reporter: Reporter) -> Quantized
     outputs.mkdir(exist_ok=True)
     reporter.enter(Stage.INSPECT)
     model, description = _inspect(scratch / task.model)
-    prepared = _prepare(model, task)
+    prepared = _prepare(model, task) if task.recipe.method == "static" else None
     reporter.enter(Stage.BASELINE)
     baseline = _load_baseline(model, description, task, scratch, reporter)
-    reporter.enter(Stage.CALIBRATE)
-    statistics = _calibrate(prepared, baseline, task, reporter)
-    reporter.enter(Stage.QUANTIZE)
-    candidates = build_candidates(prepared, statistics, task, outputs, reporter)
+    candidates = _candidates(prepared, baseline, task, outputs, reporter)
     sessions = {c.key: Session(c.path.read_bytes(), threads=task.threads) for c in candidates}
     reporter.enter(Stage.EVALUATE)
     evaluation = _evaluate(baseline, sessions, task, reporter)
@@ -69,7 +67,7 @@ def quantize(task: QuantizeTask, scratch: Path, reporter: Reporter) -> Quantized
     )
     reporter.enter(Stage.PACKAGE)
     variants = _variants(baseline, candidates, evaluation, timings, task)
-    outcome = _conclude(variants, candidates, prepared, task, reporter)
+    outcome = _conclude(variants, candidates, task, reporter)
     (outputs / REPORT_FILE).write_text(outcome.model_dump_json(indent=2), encoding="utf-8")
     return Quantized(outcome=outcome)
 
@@ -136,9 +134,21 @@ def _try(session: Session, feeder: Feeder) -> None:
         raise refuse("model_not_runnable", f"The model fails on the first sample: {quoted(str(error))}") from error
 
 
-def _calibrate(prepared: Prepared, baseline: _Baseline, task: QuantizeTask, reporter: Reporter) -> Statistics:
-    samples = task.recipe.calibration_samples
-    return calibrate(prepared, baseline.calibration, reporter, threads=task.threads, samples=samples)
+def _candidates(
+    prepared: Prepared | None, baseline: _Baseline, task: QuantizeTask, folder: Path, reporter: Reporter
+) -> tuple[Candidate, ...]:
+    if prepared is None:
+        return plain_candidates(baseline.model, task, folder, reporter)
+    output = predicting_output(baseline.description)
+    return static_candidates(
+        prepared,
+        baseline.session,
+        baseline.calibration,
+        task,
+        folder,
+        reporter,
+        output=None if output is None else output.name,
+    )
 
 
 def _evaluate(baseline: _Baseline, sessions: dict[str, Session], task: QuantizeTask, reporter: Reporter) -> Evaluation:
@@ -168,7 +178,6 @@ def _variants(
 def _conclude(
     variants: tuple[VariantOutcome, ...],
     candidates: tuple[Candidate, ...],
-    prepared: Prepared,
     task: QuantizeTask,
     reporter: Reporter,
 ) -> QuantizeOutcome:
@@ -181,26 +190,21 @@ def _conclude(
         pareto=pareto_front(variants),
         variants=variants,
         files=_files(candidates),
-        layers=_printable(prepared.layers),
+        layers=chosen.layers,
         recipe=task.recipe,
         environment=_environment(task),
         warnings=tuple(reporter.warnings),
     )
 
 
-def _printable(layers: tuple[LayerReport, ...]) -> tuple[LayerReport, ...]:
-    """A node may be called anything, but the result must be storable. Sound names stay whole: recipes repeat them."""
-    return tuple(
-        layer if layer.node.isprintable() else layer.model_copy(update={"node": quoted(layer.node)}) for layer in layers
-    )
-
-
 def _files(candidates: tuple[Candidate, ...]) -> tuple[OutputFile, ...]:
-    models = (
-        OutputFile(path=c.path.name, kind="model", media_type="application/octet-stream", variant_key=c.key)
-        for c in candidates
-    )
+    """A form that only one runtime reads is never delivered without the portable one beside it."""
+    models = [_model_file(path, c.key) for c in candidates for path in (c.path, c.portable) if path is not None]
     return (*models, OutputFile(path=REPORT_FILE, kind="report", media_type="application/json"))
+
+
+def _model_file(path: Path, key: str) -> OutputFile:
+    return OutputFile(path=path.name, kind="model", media_type="application/octet-stream", variant_key=key)
 
 
 def _environment(task: QuantizeTask) -> Environment:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from app.contracts.objective import Objective
-from app.contracts.result import BatchBenchmark, Metrics, VariantOutcome
+from app.contracts.problem import quoted
+from app.contracts.result import BatchBenchmark, LayerReport, Metrics, VariantOutcome
 from workers.pipeline.candidates import Candidate
 from workers.pipeline.choice import is_admissible
 from workers.pipeline.evaluation import Comparison, Evaluation
@@ -41,7 +42,20 @@ def candidate_variant(
         percentile=candidate.percentile,
         metrics=metrics,
         admissible=is_admissible(metrics, objective),
+        layers=printable(candidate.layers),
     )
+
+
+def printable(layers: Sequence[LayerReport]) -> tuple[LayerReport, ...]:
+    """A node may be called anything, but the result must be storable. Sound names stay whole: recipes repeat them."""
+    return tuple(layer.model_copy(update=_storable(layer)) for layer in layers)
+
+
+def _storable(layer: LayerReport) -> dict[str, object]:
+    changed: dict[str, object] = {} if layer.node.isprintable() else {"node": quoted(layer.node)}
+    if layer.figures is not None and not layer.figures.input.isprintable():
+        changed["figures"] = layer.figures.model_copy(update={"input": quoted(layer.figures.input)})
+    return changed
 
 
 def _quality(size_bytes: int, evaluation: Evaluation, comparison: Comparison) -> Metrics:

@@ -35,6 +35,16 @@ def free_name(graph: ir.Graph, name: str) -> str:
     return candidate
 
 
+def free_value_name(graph: ir.Graph, name: str) -> str:
+    """The same among all values: inputs, initializers and results."""
+    taken = {v.name for v in (*graph.inputs, *graph.initializers.values())} | {v.name for n in graph for v in n.outputs}
+    candidate, number = name, 1
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}_{number}"
+    return candidate
+
+
 def drop_unused_initializers(graph: ir.Graph) -> None:
     """Forget the constants that nothing reads any more; a graph output that is one stays."""
     for name, value in list(graph.initializers.items()):

@@ -1,11 +1,13 @@
 """Operators that multiply by constant weights: where the weight is, along which axis its channels lie."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
 
 from workers.quantization.constants import constant_of, float_constant_of
+from workers.quantization.scheme import Granularity
 
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Gather"})
 
@@ -22,11 +24,15 @@ class WeightSite:
     axis: int
     """The axis that gets one scale per index when the recipe asks for it."""
     bias_input: int | None = None
+    bias: Literal["int32", "float"] = "int32"
+    """What the bias becomes, if there is one."""
+    granularity: Granularity | None = None
+    """Overrides the recipe where the target has no kernel for what it asks."""
 
 
 @dataclass(frozen=True)
 class LeftInFloat:
-    """Why an operator cannot be quantized."""
+    """Why an operator is not quantized."""
 
     reason: str
 
@@ -43,67 +49,53 @@ def is_candidate(node: ir.Node) -> bool:
 
 
 def weight_site(node: ir.Node) -> WeightSite | LeftInFloat:
-    """Where a candidate keeps its weight, or why it stays in float."""
+    """Where a candidate keeps its weight, or why no target could make integers of it."""
+    if node.op_type == "Gather":
+        return WeightSite(node.name or "", "Gather", 0, axis=1)
+    refusal = _unusable_weight(node)
+    if refusal is not None:
+        return refusal
+    has_bias = node.op_type != "MatMul" and len(node.inputs) > 2 and node.inputs[2] is not None
+    return WeightSite(node.name or "", node.op_type, 1, axis=_channel_axis(node), bias_input=2 if has_bias else None)
+
+
+def _channel_axis(node: ir.Node) -> int:
+    """The axis of the weight along which the output channels lie."""
     match node.op_type:
         case "Conv":
-            return _with_bias(node, axis=0)
+            return 0  # [out, in / groups, ...]
+        case "ConvTranspose":
+            return 1  # [in, out / groups, ...]
         case "Gemm":
-            return _gemm(node)
-        case "MatMul":
-            return _matmul(node)
-        case "Gather":
-            return WeightSite(node.name or "", "Gather", 0, axis=1)
+            return 0 if node.attributes.get_int("transB", 0) else 1
         case _:
-            return LeftInFloat(f"ONNX Runtime has no integer kernel for {node.op_type} on CPU.")
+            weight = constant_of(node.inputs[1])
+            assert weight is not None
+            return max(weight.ndim - 1, 0)  # [..., in, out]
 
 
-def _with_bias(node: ir.Node, *, axis: int) -> WeightSite | LeftInFloat:
-    refusal = _unusable_weight(node, 1)
-    if refusal is not None:
-        return refusal
-    has_bias = len(node.inputs) > 2 and node.inputs[2] is not None
-    if has_bias and float_constant_of(node.inputs[2]) is None:
-        return LeftInFloat("Its bias is computed at run time.")
-    return WeightSite(node.name or "", node.op_type, 1, axis=axis, bias_input=2 if has_bias else None)
-
-
-def _gemm(node: ir.Node) -> WeightSite | LeftInFloat:
-    get = node.attributes.get_float
-    if get("alpha", 1.0) != 1.0 or get("beta", 1.0) != 1.0:
-        return LeftInFloat("Its factors alpha and beta are not 1.")
-    if node.attributes.get_int("transA", 0):
-        return LeftInFloat("Its first input is transposed.")
-    site = _with_bias(node, axis=0 if node.attributes.get_int("transB", 0) else 1)
-    bias = float_constant_of(node.inputs[2]) if isinstance(site, WeightSite) and site.bias_input else None
-    weight = float_constant_of(node.inputs[1])
-    if isinstance(site, WeightSite) and bias is not None and weight is not None:
-        # an integer bias holds one number for each output channel, nothing else
-        return site if bias.shape == (weight.shape[site.axis],) else LeftInFloat("Its bias is not one per channel.")
-    return site
-
-
-def _matmul(node: ir.Node) -> WeightSite | LeftInFloat:
-    refusal = _unusable_weight(node, 1)
-    if refusal is not None:
-        return refusal
-    weight = float_constant_of(node.inputs[1])
-    assert weight is not None
-    if weight.ndim != 2:
-        return LeftInFloat(f"Its weight has {weight.ndim} dimensions; the integer kernel takes 2.")
-    return WeightSite(node.name or "", "MatMul", 1, axis=1)
-
-
-def _unusable_weight(node: ir.Node, index: int) -> LeftInFloat | None:
-    array = constant_of(node.inputs[index])
+def _unusable_weight(node: ir.Node) -> LeftInFloat | None:
+    array = constant_of(node.inputs[1])
     if array is None:
-        return LeftInFloat("Its weight is computed at run time.")
+        return _no_constant_weight(node)
     if array.dtype != np.float32:
         return LeftInFloat(f"Its weight is {array.dtype}; only float32 is quantized.")
     if array.size == 0:
         return LeftInFloat("Its weight is empty.")
     if constant_of(node.inputs[0]) is not None:
         return LeftInFloat("Both of its inputs are constants.")
+    get = node.attributes.get_float
+    if node.op_type == "Gemm" and (get("alpha", 1.0) != 1.0 or get("beta", 1.0) != 1.0):
+        return LeftInFloat("Its factors alpha and beta are not 1.")
     return None
+
+
+def _no_constant_weight(node: ir.Node) -> LeftInFloat:
+    if node.op_type not in {"Gemm", "MatMul"}:
+        return LeftInFloat("Its weight is computed at run time.")
+    if constant_of(node.inputs[0]) is not None:
+        return LeftInFloat("Its constant is the first input; only a constant second input is quantized.")
+    return LeftInFloat("Both of its inputs are computed at run time; only constant weights become integers.")
 
 
 def _is_embedding(node: ir.Node) -> bool:

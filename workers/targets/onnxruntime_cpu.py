@@ -14,15 +14,19 @@ from onnx_ir.passes.common import NameFixPass
 from app.contracts.recipe import Recipe
 from app.contracts.result import LayerReport
 from workers.quantization.affine import choose_qparams
-from workers.quantization.observers import FloatBitsObserver
+from workers.quantization.channel_skew import SKEWED, channel_skew
 from workers.quantization.opset import OpsetNotConvertible, raise_opset
+from workers.quantization.passes.correct_bias import correct_bias
+from workers.quantization.passes.equalize import equalize
 from workers.quantization.passes.fold_batch_norm import fold_batch_norm
 from workers.quantization.passes.fold_bias_add import fold_bias_add
 from workers.quantization.passes.fuse_gelu import GELU_OPSET, fuse_gelu
+from workers.quantization.passes.fuse_integer_matmul import fuse_integer_matmul
 from workers.quantization.passes.insert_qdq import insert_qdq
 from workers.quantization.passes.lift_constants import lift_constants
 from workers.quantization.placement import Placement, place
-from workers.quantization.ranges import percentile_range
+from workers.quantization.ranges import Range
+from workers.quantization.rounding.rounded_weight import RoundedWeight
 from workers.quantization.scheme import UINT8_ACTIVATIONS, weight_scheme
 
 NAME = "onnxruntime-cpu"
@@ -100,6 +104,22 @@ def prepare(model: onnx.ModelProto, recipe: Recipe) -> Prepared:
         fuse_gelu(graph_model)
     fold_batch_norm(graph_model)
     fold_bias_add(graph_model)
+    if recipe.equalize != "off":
+        graph_model = _equalized(graph_model, only_if_skewed=recipe.equalize == "auto")
+    return placed(graph_model, recipe)
+
+
+def _equalized(graph_model: ir.Model, *, only_if_skewed: bool) -> ir.Model:
+    """Equalization costs a decibel where channels are even already and weights have a scale for each: it then evens out
+    weights at the expense of activations."""
+    evened = graph_model.clone()
+    touched = equalize(evened)
+    skew = channel_skew(graph_model, evened, touched)
+    return evened if touched and (not only_if_skewed or skew >= SKEWED) else graph_model
+
+
+def placed(graph_model: ir.Model, recipe: Recipe) -> Prepared:
+    """Decide anew for a graph that a pass has changed."""
     placement = place(
         graph_model, op_types_to_exclude=recipe.op_types_to_exclude, nodes_to_exclude=recipe.nodes_to_exclude
     )
@@ -118,24 +138,42 @@ def _in_suitable_opset(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def build(
     prepared: Prepared,
-    statistics: Mapping[str, FloatBitsObserver],
+    ranges: Mapping[str, Range],
     recipe: Recipe,
     *,
-    percentile: float,
-    metadata: Mapping[str, str],
-) -> onnx.ModelProto:
-    """The quantized model for one percentile, as a standard QDQ file that any ONNX runtime reads."""
-    qparams = {
-        name: choose_qparams(*percentile_range(statistics[name], percentile), UINT8_ACTIVATIONS)
-        for name in prepared.placement.observed
-    }
+    rounded: Mapping[str, RoundedWeight],
+    mean_errors: Mapping[str, npt.NDArray[np.float64]] | None = None,
+) -> ir.Model:
+    """The quantized model, as standard QDQ operators that any ONNX runtime reads.
+
+    ranges: by tensor. rounded: by operator. mean_errors: by operator, what to take out of the biases.
+    """
+    qparams = {name: choose_qparams(*ranges[name], UINT8_ACTIVATIONS) for name in prepared.placement.observed}
     candidate = prepared.model.clone()
-    weights = weight_scheme(reduce_range=recipe.reduce_range, per_channel=recipe.per_channel)
-    insert_qdq(candidate, prepared.placement, qparams, weights)
+    nodes = {node.name: node for node in candidate.graph}
+    for name, error in (mean_errors or {}).items():
+        correct_bias(candidate.graph, nodes[name], error)
+    weights = weight_scheme(reduce_range=False, per_channel=recipe.per_channel)
+    insert_qdq(candidate, prepared.placement, qparams, weights, rounded=rounded)
     NameFixPass()(candidate)  # should the model use one of our names already
-    candidate.producer_name = "lowbit"
-    candidate.metadata_props.update(metadata)
-    return ir.to_proto(candidate)
+    return candidate
+
+
+def runtime_form(portable: ir.Model) -> ir.Model | None:
+    """The same integers in the operators that ONNX Runtime runs fastest; None where nothing is gained."""
+    fused = portable.clone()
+    return fused if fuse_integer_matmul(fused) else None
+
+
+def stamped(model: ir.Model, metadata: Mapping[str, str]) -> onnx.ModelProto:
+    """The model as a file's content, with what it says about itself."""
+    model.producer_name = "lowbit"
+    model.metadata_props.update(metadata)
+    return ir.to_proto(model)
+
+
+def serialized(model: ir.Model) -> bytes:
+    return bytes(ir.to_proto(model).SerializeToString())
 
 
 def quiet_logs() -> None:

@@ -2,15 +2,21 @@
 
 Rules
 1. weight -> int8 initializer, DequantizeLinear
-2. bias of Conv and Gemm -> int32 initializer with scale = input scale * weight scale, DequantizeLinear
-3. Gather(table) -> Gather(int8 table), DequantizeLinear: only the rows that were looked up become floats
-4. tensor -> QuantizeLinear, DequantizeLinear, before the readers that the placement names
+2. bias of Conv and Gemm -> int32 initializer with scale = input scale * weight scale, DequantizeLinear; it stays float
+   where the placement says so
+3. Gather(table) -> Gather(int8 table), DequantizeLinear: only the rows that were looked up become floats. With a scale
+   for each column, the DequantizeLinear has scale 1 and a Mul by the scales follows: ONNX Runtime runs the pair ten
+   times as fast as a DequantizeLinear along the last axis
+4. tensor -> QuantizeLinear, DequantizeLinear, before the readers that the placement names; several pairs of one tensor
+   stand side by side
 
 requires: opset >= 13; the placement was made for this graph; qparams for every tensor in `placement.observed`
 ensures: names of inputs, outputs and existing nodes unchanged; no float copy of a quantized weight remains
 """
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -19,16 +25,28 @@ from workers.quantization.affine import FloatArray, QParams, choose_weight_qpara
 from workers.quantization.bias import quantize_bias, weight_scale_for_bias
 from workers.quantization.constants import add_constant, drop_unused_initializers, float_constant_of
 from workers.quantization.placement import Pair, Placement
+from workers.quantization.rounding.rounded_weight import RoundedWeight, round_weight
 from workers.quantization.scheme import Scheme
 from workers.quantization.weighted_operators import WeightSite
 
 
-def insert_qdq(model: ir.Model, placement: Placement, activations: Mapping[str, QParams], weights: Scheme) -> None:
-    """Change `model` in place. `activations`: qparams by tensor; `weights`: the scheme of every weight."""
+def insert_qdq(
+    model: ir.Model,
+    placement: Placement,
+    activations: Mapping[str, QParams],
+    weights: Scheme,
+    *,
+    rounded: Mapping[str, RoundedWeight] | None = None,
+) -> None:
+    """Change `model` in place.
+
+    activations: qparams by tensor. weights: the scheme of tables, and of weights that `rounded`, by operator, lacks:
+    those are rounded to the nearest.
+    """
     graph = model.graph
     nodes = {node.name: node for node in graph}
     scale_of = {pair.tensor: activations[pair.scale_of] for pair in placement.pairs}
-    writer = _WeightWriter(graph, weights)
+    writer = _WeightWriter(graph, weights, rounded or {})
     for site in placement.weights:
         node = nodes[site.node]
         if site.op_type == "Gather":
@@ -38,30 +56,38 @@ def insert_qdq(model: ir.Model, placement: Placement, activations: Mapping[str, 
             assert source is not None
             writer.write(node, site, scale_of[source.name or ""])
     # only now: the lines above look tensors up by the name that the readers see
+    written: Counter[str] = Counter()
     for pair in placement.pairs:
-        _insert_pair(graph, pair, scale_of[pair.tensor])
+        written[pair.tensor] += 1
+        number = written[pair.tensor]
+        label = pair.tensor if number == 1 else f"{pair.tensor}_{number}"
+        _insert_pair(graph, pair, activations[pair.scale_of], label=label)
     drop_unused_initializers(graph)
 
 
 class _WeightWriter:
     """Writes weights and biases; two operators that share a weight share its integers."""
 
-    def __init__(self, graph: ir.Graph, scheme: Scheme) -> None:
+    def __init__(self, graph: ir.Graph, scheme: Scheme, rounded: Mapping[str, RoundedWeight]) -> None:
         self._graph = graph
         self._scheme = scheme
-        self._written: dict[tuple[str, int, bytes], ir.Value] = {}
+        self._rounded = rounded
+        self._written: dict[tuple[str, bytes, bytes], ir.Value] = {}
 
     def write(self, node: ir.Node, site: WeightSite, source: QParams) -> None:
         value = node.inputs[site.weight_input]
         array = float_constant_of(value)
         assert value is not None
         assert array is not None
-        bias = None if site.bias_input is None else float_constant_of(node.inputs[site.bias_input])
-        qparams = choose_weight_qparams(array, self._scheme, axis=site.axis)
+        becomes_int32 = site.bias_input is not None and site.bias == "int32"
+        bias = float_constant_of(node.inputs[site.bias_input or 0]) if becomes_int32 else None
+        weight = self._rounded.get(site.node) or round_weight(
+            array, self._scheme_of(site), axis=site.axis, limited=False
+        )
         if bias is not None:
-            qparams = weight_scale_for_bias(qparams, array, bias, input_scale=source.scale)
-            self._write_bias(node, site, bias, qparams.scale * source.scale)
-        node.replace_input_with(site.weight_input, self._dequantized(value.name or "", array, qparams, site.axis))
+            weight = _with_room_for_bias(weight, array, bias, site, source)
+            self._write_bias(node, site, bias, weight.qparams.scale * source.scale)
+        node.replace_input_with(site.weight_input, self._dequantized(value.name or "", weight, site.axis))
 
     def write_table(self, node: ir.Node, site: WeightSite) -> None:
         table_value = node.inputs[0]
@@ -73,20 +99,37 @@ class _WeightWriter:
         codes = add_constant(self._graph, f"{name}_quantized", quantize(table, qparams))
         node.replace_input_with(0, codes)
         rows, found = node.outputs[0], node.outputs[0].name or ""
-        # columns are the last axis of what was looked up, whatever the shape of the indices
-        dequantize = self._dequantize_node(rows, name, qparams, axis=-1)
-        ir.convenience.replace_all_uses_with(rows, dequantize.outputs[0], replace_graph_outputs=True)
-        dequantize.replace_input_with(0, rows)
-        rows.name, dequantize.outputs[0].name = f"{found}_rows", found
-        dequantize.outputs[0].type, dequantize.outputs[0].shape = rows.type, rows.shape
+        restored = self._restored_rows(rows, name, qparams)
+        last = restored[-1].outputs[0]
+        ir.convenience.replace_all_uses_with(rows, last, replace_graph_outputs=True)
+        restored[0].replace_input_with(0, rows)
+        rows.name, last.name = f"{found}_rows", found
+        last.type, last.shape = rows.type, rows.shape
         rows.type = ir.TensorType(ir.DataType.INT8)
-        self._graph.insert_after(node, dequantize)
+        self._graph.insert_after(node, restored)
 
-    def _dequantized(self, name: str, array: FloatArray, qparams: QParams, axis: int) -> ir.Value:
-        key = (name, axis, qparams.scale.tobytes())
+    def _restored_rows(self, rows: ir.Value, name: str, qparams: QParams) -> list[ir.Node]:
+        """Rule 3."""
+        if qparams.axis is None:
+            return [self._dequantize_node(rows, name, qparams, axis=0)]
+        unit = add_constant(self._graph, f"{name}_unit", np.array(1.0, np.float32))
+        zero = add_constant(self._graph, f"{name}_zero_point", np.array(0, np.int8))
+        dequantize = ir.node("DequantizeLinear", [rows, unit, zero], name=f"{name}_dequantize")
+        dequantize.outputs[0].name = f"{name}_steps"
+        # columns are the last axis of what was looked up, whatever the shape of the indices
+        scale = add_constant(self._graph, f"{name}_scale", qparams.scale)
+        return [dequantize, ir.node("Mul", [dequantize.outputs[0], scale], name=f"{name}_rescale")]
+
+    def _scheme_of(self, site: WeightSite) -> Scheme:
+        if site.granularity is None:
+            return self._scheme
+        return replace(self._scheme, granularity=site.granularity, group_size=None)
+
+    def _dequantized(self, name: str, weight: RoundedWeight, axis: int) -> ir.Value:
+        key = (name, weight.codes.tobytes(), weight.qparams.scale.tobytes())
         if key not in self._written:
-            codes = add_constant(self._graph, f"{name}_quantized", quantize(array, qparams))
-            node = self._dequantize_node(codes, name, qparams, axis=axis)
+            codes = add_constant(self._graph, f"{name}_quantized", weight.codes)
+            node = self._dequantize_node(codes, name, weight.qparams, axis=axis)
             node.outputs[0].name = f"{codes.name}_dequantized"
             self._graph.insert_before(self._graph[0], node)
             self._written[key] = node.outputs[0]
@@ -110,15 +153,25 @@ class _WeightWriter:
         return ir.node("DequantizeLinear", [codes, scale, zero_point], attributes, name=f"{name}_dequantize")
 
 
-def _insert_pair(graph: ir.Graph, pair: Pair, qparams: QParams) -> None:
+def _with_room_for_bias(
+    weight: RoundedWeight, array: FloatArray, bias: FloatArray, site: WeightSite, source: QParams
+) -> RoundedWeight:
+    """The weight, rounded anew to the nearest if its scales are too small for the bias's 32 bits."""
+    roomy = weight_scale_for_bias(weight.qparams, array, bias, input_scale=source.scale)
+    if np.array_equal(roomy.scale, weight.qparams.scale):
+        return weight
+    return round_weight(array, weight.qparams.scheme, axis=site.axis, limited=weight.limited_pairs, scale=roomy.scale)
+
+
+def _insert_pair(graph: ir.Graph, pair: Pair, qparams: QParams, *, label: str) -> None:
     value = _value_named(graph, pair.tensor)
     uses = [u for u in value.uses() if pair.readers is None or (u.node.name, u.idx) in pair.readers]
-    scale = add_constant(graph, f"{pair.tensor}_scale", qparams.scale)
-    zero_point = add_constant(graph, f"{pair.tensor}_zero_point", qparams.zero_point.astype(qparams.scheme.dtype))
-    quantized = ir.node("QuantizeLinear", [value, scale, zero_point], name=f"{pair.tensor}_quantize")
-    quantized.outputs[0].name = f"{pair.tensor}_quantized"
-    restored = ir.node("DequantizeLinear", [quantized.outputs[0], scale, zero_point], name=f"{pair.tensor}_dequantize")
-    restored.outputs[0].name = f"{pair.tensor}_dequantized"
+    scale = add_constant(graph, f"{label}_scale", qparams.scale)
+    zero_point = add_constant(graph, f"{label}_zero_point", qparams.zero_point.astype(qparams.scheme.dtype))
+    quantized = ir.node("QuantizeLinear", [value, scale, zero_point], name=f"{label}_quantize")
+    quantized.outputs[0].name = f"{label}_quantized"
+    restored = ir.node("DequantizeLinear", [quantized.outputs[0], scale, zero_point], name=f"{label}_dequantize")
+    restored.outputs[0].name = f"{label}_dequantized"
     producer = value.producer()
     if producer is None:
         graph.insert_before(graph[0], [quantized, restored])

@@ -1,0 +1,57 @@
+"""What Lowbit's calibration costs by itself: full statistics from one pass, and every range from them.
+
+Histograms, moving averages and the extremes of each channel. Hessians are left out: GPTQ rounds by them, no range does.
+"""
+
+import io
+import json
+import sys
+import time
+from pathlib import Path
+
+from app.contracts.recipe import RecipeRequest
+from benchmarks.assignment import MEASURED_FILE, Calibration
+from workers.pipeline.calibration import calibrate as observe
+from workers.pipeline.feeding import feeder_for
+from workers.pipeline.model_inspection import describe, load_model
+from workers.pipeline.npz import open_archive
+from workers.pipeline.reporter import Reporter
+from workers.pipeline.statistics import Statistics, empty_statistics
+from workers.quantization.ranges import candidate_ranges, channel_ranges, min_max_range
+from workers.targets.onnxruntime_cpu import prepare, quiet_logs
+
+_RECIPE = RecipeRequest(preset="int8-fast", calibration_method="moving_average", smoothquant_alpha="auto").resolve()
+
+
+def calibrate(told: Calibration) -> None:
+    """Write how long the search for ranges took, for each tensor."""
+    statistics = _observed(told)
+    started = time.perf_counter()
+    find_every_range(statistics)
+    milliseconds = (time.perf_counter() - started) * 1000.0
+    count = len(statistics.tensors)
+    measured = {"tensors": count, "range_search_ms_per_tensor": milliseconds / count}
+    Path(told.folder, MEASURED_FILE).write_text(json.dumps(measured), encoding="utf-8")
+
+
+def find_every_range(statistics: Statistics) -> None:
+    """Min-max, percentiles, entropy, MSE, moving average, and min-max of each channel."""
+    for name in statistics.tensors:
+        candidate_ranges(statistics.ranges[name])
+        min_max_range(statistics.averages[name])
+    for channels in statistics.channels.values():
+        channel_ranges(channels)
+
+
+def _observed(told: Calibration) -> Statistics:
+    reporter = Reporter(io.StringIO())
+    model = load_model(Path(told.model))
+    prepared = prepare(model, _RECIPE)
+    feeder = feeder_for(describe(model), open_archive(Path(told.archive)), reporter)
+    empty = empty_statistics(prepared.model.graph, prepared.placement, _RECIPE)
+    return observe(prepared, feeder, reporter, statistics=empty, threads=told.threads, samples=told.samples)
+
+
+if __name__ == "__main__":
+    quiet_logs()
+    calibrate(Calibration(**json.loads(sys.argv[1])))

@@ -1,0 +1,148 @@
+import logging
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+import onnxruntime.quantization
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from tests.real_data import READER, lines_of_text
+from tests.workers.quantization.small_models import model_of, residual_cnn, two_matmuls
+from workers.quantization.dynamic import DynamicQuantizationFailed, NothingQuantized, quantize_dynamic
+from workers.quantization.error_metrics import sqnr_db
+from workers.quantization.opset import raise_opset
+from workers.quantization.passes.lift_constants import lift_constants
+
+
+def run(model: onnx.ModelProto, x: Any) -> Any:
+    return ort.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
+
+
+def tokens() -> Any:
+    return np.random.default_rng(0).normal(size=(8, 20, 16)).astype(np.float32)
+
+
+def kinds(model: onnx.ModelProto) -> list[str]:
+    return [node.op_type for node in model.graph.node]
+
+
+def codes(model: onnx.ModelProto) -> Any:
+    arrays = [numpy_helper.to_array(t) for t in model.graph.initializer]
+    return [a for a in arrays if a.dtype == np.int8 and a.ndim == 2]
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("reduce_range", [False, True])
+def test_two_products_become_integers_and_stay_close_to_the_float_model(per_channel: bool, reduce_range: bool) -> None:
+    model = two_matmuls()
+    quantized = quantize_dynamic(model, per_channel=per_channel, reduce_range=reduce_range)
+    onnx.checker.check_model(quantized, full_check=True)
+    assert kinds(quantized).count("MatMulInteger") == 2
+    assert "MatMul" not in kinds(quantized)
+    # 8-bit uniform error is 6.02 * 8 = 48 dB below a full-scale signal; normal values, two layers and a bit less: > 30
+    assert sqnr_db(run(model, tokens()), run(quantized, tokens())) > 30
+
+
+def test_a_reduced_range_has_seven_bits() -> None:
+    assert max(abs(c.astype(int)).max() for c in codes(quantize_dynamic(two_matmuls(), reduce_range=True))) <= 64
+    assert max(abs(c.astype(int)).max() for c in codes(quantize_dynamic(two_matmuls()))) == 127
+
+
+def test_channels_have_their_own_scales() -> None:
+    def sizes(quantized: onnx.ModelProto) -> Any:
+        return sorted(t.dims[0] if t.dims else 1 for t in quantized.graph.initializer if t.name.endswith("_scale"))
+
+    assert sizes(quantize_dynamic(two_matmuls(), per_channel=True)) == [4, 32]
+    assert sizes(quantize_dynamic(two_matmuls(), per_channel=False)) == [1, 1]
+
+
+def test_nodes_and_types_that_are_left_out_stay_float() -> None:
+    assert kinds(quantize_dynamic(two_matmuls(), nodes_to_exclude=["up"])).count("MatMul") == 1
+    assert kinds(quantize_dynamic(residual_cnn(), op_types=["Conv"])).count("ConvInteger") == 3
+
+
+def test_convolutions_stay_float_unless_they_are_asked_for() -> None:
+    quantized = quantize_dynamic(residual_cnn())
+    assert kinds(quantized).count("Conv") == 3
+    assert kinds(quantized).count("MatMulInteger") == 1
+
+
+def test_that_dynamic_convolutions_ruin_a_real_network_is_why() -> None:
+    model = ir.to_proto(lift_constants(ir.from_proto(raise_opset(onnx.load_model(READER)))))
+    x = {model.graph.input[0].name: lines_of_text(1)}
+
+    def decibels(**options: Any) -> Any:
+        quantized = quantize_dynamic(model, **options)
+        outputs = [ort.InferenceSession(m.SerializeToString()).run(None, x)[0] for m in (model, quantized)]
+        return sqnr_db(*outputs)
+
+    assert decibels() > 30
+    assert decibels(op_types=["Conv"]) < 10
+
+
+def test_bytes_do_as_well_and_the_model_that_came_in_stays_as_it_was() -> None:
+    model = two_matmuls()
+    before = model.SerializeToString(deterministic=True)
+    quantized = quantize_dynamic(model)
+    assert model.SerializeToString(deterministic=True) == before
+    np.testing.assert_array_equal(run(quantized, tokens()), run(quantize_dynamic(before), tokens()))
+
+
+def test_no_external_data_is_left_in_the_result() -> None:
+    for tensor in quantize_dynamic(two_matmuls()).graph.initializer:
+        assert tensor.data_location == TensorProto.DEFAULT
+        assert not tensor.external_data
+
+
+def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: Any, capfd: Any, caplog: Any) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    names = {k: id(v) for k, v in vars(onnxruntime.quantization).items()}
+    root = logging.getLogger()
+    handlers, filters, level = list(root.handlers), list(root.filters), root.level
+    quantize_dynamic(two_matmuls())
+    with pytest.raises(NothingQuantized):
+        quantize_dynamic(two_matmuls(), nodes_to_exclude=["up", "down"])
+    assert list(tmp_path.iterdir()) == [temporary]
+    assert list(temporary.iterdir()) == []
+    assert (root.handlers, root.filters, root.level) == (handlers, filters, level)
+    assert {k: id(v) for k, v in vars(onnxruntime.quantization).items()} == names
+    assert capfd.readouterr() == ("", "")
+    assert caplog.records == []
+
+
+def test_a_process_without_logging_hears_nothing_and_gets_its_own_warnings_afterwards() -> None:
+    program = (
+        "import logging; from tests.workers.quantization.small_models import two_matmuls\n"
+        "from workers.quantization.dynamic import quantize_dynamic\n"
+        "import sys; assert 'onnxruntime' not in sys.modules\n"
+        "quantize_dynamic(two_matmuls()); assert not logging.getLogger().handlers\n"
+        "logging.getLogger().warning('mine')"
+    )
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (finished.stdout, finished.stderr) == ("", "mine\n")
+
+
+def test_a_model_without_constant_weights_is_refused() -> None:
+    node = helper.make_node("MatMul", ["x", "z"], ["y"])
+    model = model_of([node], {}, inputs={"x": [2, 3], "z": [3, 4]}, outputs={"y": [2, 4]})
+    with pytest.raises(NothingQuantized):
+        quantize_dynamic(model)
+    with pytest.raises(NothingQuantized, match="No Gemm that is not excluded"):
+        quantize_dynamic(two_matmuls(), op_types=["Gemm"])
+
+
+def test_a_model_that_the_tool_cannot_take_is_refused_with_its_reason() -> None:
+    model = two_matmuls()
+    del model.opset_import[:]
+    with pytest.raises(DynamicQuantizationFailed, match="opset"):
+        quantize_dynamic(model)

@@ -1,0 +1,88 @@
+"""Methods that need no statistics: ONNX Runtime's dynamic int8, and a cast to float16."""
+
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+
+from app.contracts.problem import quoted, refuse
+from app.contracts.result import LayerReport
+from app.contracts.status import Stage
+from workers.pipeline.candidates import Candidate, Draft, write_candidate
+from workers.pipeline.protocol import QuantizeTask
+from workers.pipeline.reporter import Reporter
+from workers.quantization.dynamic import DynamicQuantizationFailed, NothingQuantized, quantize_dynamic
+from workers.quantization.opset import raise_opset
+from workers.quantization.passes.float16 import TypesUnknown, cast_to_float16
+from workers.quantization.passes.lift_constants import lift_constants
+from workers.quantization.weighted_operators import is_candidate
+
+_MOST_WARNINGS = 8
+
+
+def plain_candidates(
+    model: onnx.ModelProto, task: QuantizeTask, folder: Path, reporter: Reporter
+) -> tuple[Candidate, ...]:
+    """One candidate. Raises ProblemFound."""
+    reporter.enter(Stage.QUANTIZE)
+    draft = _dynamic(model, task) if task.recipe.method == "dynamic" else _float16(model, task, reporter)
+    return (write_candidate(draft, task, folder),)
+
+
+def _dynamic(model: onnx.ModelProto, task: QuantizeTask) -> Draft:
+    recipe = task.recipe
+    source = ir.to_proto(lift_constants(ir.from_proto(raise_opset(model))))
+    excluded = [n.name for n in source.graph.node if n.op_type in recipe.op_types_to_exclude]
+    try:
+        result = quantize_dynamic(
+            source,
+            per_channel=recipe.per_channel,
+            reduce_range=recipe.reduce_range,
+            nodes_to_exclude=[*recipe.nodes_to_exclude, *excluded],
+        )
+    except NothingQuantized as error:
+        raise refuse("nothing_to_quantize", str(error)) from error
+    except DynamicQuantizationFailed as error:
+        raise refuse("model_not_runnable", f"ONNX Runtime's dynamic quantizer: {quoted(str(error))}") from error
+    left = {n.name for n in result.graph.node} - _integers(result)
+    candidates = [n for n in ir.from_proto(source).graph if is_candidate(n)]
+    layers = tuple(_dynamic_report(n, quantized=n.name not in left) for n in candidates)
+    return Draft("dynamic", "int8 dynamic", "dynamic", None, ir.from_proto(result), layers)
+
+
+def _dynamic_report(node: ir.Node, *, quantized: bool) -> LayerReport:
+    reason = "int8 weight; the range of its input is found at run time."
+    left = "ONNX Runtime's dynamic quantizer left it in float."
+    return LayerReport(
+        node=node.name or "", op_type=node.op_type, quantized=quantized, reason=reason if quantized else left
+    )
+
+
+def _integers(model: onnx.ModelProto) -> set[str]:
+    """Names of operators that read an integer initializer."""
+    integers = {
+        i.name for i in model.graph.initializer if i.data_type in {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
+    }
+    return {n.name for n in model.graph.node if integers & set(n.input)}
+
+
+def _float16(model: onnx.ModelProto, task: QuantizeTask, reporter: Reporter) -> Draft:
+    cast = lift_constants(ir.from_proto(raise_opset(model)))
+    excluded = {n.name or "" for n in cast.graph if n.op_type in task.recipe.op_types_to_exclude}
+    try:
+        report = cast_to_float16(cast, nodes_to_keep={*task.recipe.nodes_to_exclude, *excluded})
+    except TypesUnknown as error:
+        raise refuse("onnx_invalid", quoted(str(error))) from error
+    for name, misfits in list(report.misfits.items())[:_MOST_WARNINGS]:
+        reporter.warn("float16_misfit", f"{quoted(name)}: {'; '.join(str(m) for m in misfits)}")
+    layers = tuple(
+        LayerReport(
+            node=n.name or "",
+            op_type=n.op_type,
+            quantized=n.name not in report.kept,
+            reason=report.kept.get(n.name or "", "float16."),
+        )
+        for n in cast.graph
+        if is_candidate(n) or n.name in report.kept
+    )
+    return Draft("float16", "float16", "float16", None, cast, layers)

@@ -1,0 +1,105 @@
+"""Static int8: calibrate once, refine, and write a candidate for each set of ranges."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from app.contracts.status import Stage
+from workers.pipeline.calibration import calibrate
+from workers.pipeline.candidates import Candidate, Draft, write_candidate
+from workers.pipeline.feeding import Feeder, fitting_rows
+from workers.pipeline.held_out import HeldOut, hold_out, samples_held_out
+from workers.pipeline.layer_reports import layer_reports
+from workers.pipeline.layer_trials import try_layers
+from workers.pipeline.protocol import QuantizeTask
+from workers.pipeline.refinement import Refined, Strategy, refine
+from workers.pipeline.reporter import Reporter
+from workers.pipeline.statistics import empty_statistics
+from workers.quantization.layer_trial import LayerError
+from workers.quantization.passes.correct_bias import has_correctable_bias
+from workers.targets.onnxruntime_cpu import Prepared, Session, build, runtime_form, serialized
+
+
+def static_candidates(
+    prepared: Prepared,
+    baseline: Session,
+    feeder: Feeder,
+    task: QuantizeTask,
+    folder: Path,
+    reporter: Reporter,
+    *,
+    output: str | None,
+) -> tuple[Candidate, ...]:
+    """Raises ProblemFound. `output`: the name of the float output that quality is judged by, if there is one."""
+    reporter.enter(Stage.CALIBRATE)
+    rows = fitting_rows(baseline, feeder, reporter)
+    held_out = _hold_out(baseline, feeder, task, output=output, rows=rows)
+    statistics = calibrate(
+        prepared,
+        feeder,
+        reporter,
+        statistics=empty_statistics(prepared.model.graph, prepared.placement, task.recipe),
+        threads=task.threads,
+        samples=task.recipe.calibration_samples,
+        held_out=samples_held_out(_samples(feeder, task)) if held_out.batches else 0,
+    )
+    reporter.enter(Stage.QUANTIZE)
+    refined = refine(prepared, statistics, task.recipe, held_out, reporter, threads=task.threads)
+    drafts = [_draft(refined, strategy, feeder, task, reporter, rows=rows) for strategy in refined.strategies]
+    if task.recipe.calibration_method == "measured" and len(drafts) > 1:
+        drafts = [_best(drafts, held_out, reporter, threads=task.threads)]
+    return tuple(c for draft in drafts for c in _written(draft, task, folder))
+
+
+def _samples(feeder: Feeder, task: QuantizeTask) -> int:
+    return min(task.recipe.calibration_samples or feeder.archive.num_samples, feeder.archive.num_samples)
+
+
+def _hold_out(baseline: Session, feeder: Feeder, task: QuantizeTask, *, output: str | None, rows: int) -> HeldOut:
+    """Nothing, unless the recipe measures: a slice costs calibration samples."""
+    if task.recipe.calibration_method != "measured" or output is None:
+        return HeldOut(output or "", ())
+    return hold_out(baseline, feeder, output=output, rows=rows)
+
+
+def _draft(
+    refined: Refined, strategy: Strategy, feeder: Feeder, task: QuantizeTask, reporter: Reporter, *, rows: int
+) -> Draft:
+    errors: dict[str, LayerError] = {}
+    if task.recipe.bias_correction or task.recipe.calibration_method == "measured":
+        errors = try_layers(
+            refined.prepared, refined.rounded, strategy.ranges, feeder, reporter, rows=rows, threads=task.threads
+        )
+    corrections = _mean_errors(refined.prepared, errors) if task.recipe.bias_correction else {}
+    model = build(refined.prepared, strategy.ranges, task.recipe, rounded=refined.rounded, mean_errors=corrections)
+    layers = layer_reports(refined, strategy, task.recipe, errors, corrected=corrections.keys())
+    return Draft(strategy.key, strategy.label, strategy.method, strategy.percentile, model, layers)
+
+
+def _mean_errors(prepared: Prepared, errors: Mapping[str, LayerError]) -> dict[str, npt.NDArray[np.float64]]:
+    nodes = {node.name: node for node in prepared.model.graph}
+    return {name: e.bias for name, e in errors.items() if e.positions and has_correctable_bias(nodes[name])}
+
+
+def _best(drafts: list[Draft], held_out: HeldOut, reporter: Reporter, *, threads: int) -> Draft:
+    """The draft whose output is closest to the float model's on samples that shaped no range."""
+    if not held_out.batches:
+        return drafts[0]
+    quality = [held_out.sqnr_db(Session(serialized(d.model), threads=threads)) for d in drafts]
+    best = int(np.argmax(quality))
+    told = ", ".join(f"{d.label} {q:.1f} dB" for d, q in zip(drafts, quality, strict=True))
+    reporter.log(f"Output on the held-out samples: {told}.")
+    return drafts[best]
+
+
+def _written(draft: Draft, task: QuantizeTask, folder: Path) -> list[Candidate]:
+    portable = write_candidate(draft, task, folder)
+    fused = runtime_form(draft.model) if task.recipe.runtime_form else None
+    if fused is None:
+        return [portable]
+    own = Draft(
+        f"{draft.key}_ort", f"{draft.label}, ONNX Runtime's form", draft.method, draft.percentile, fused, draft.layers
+    )
+    return [portable, write_candidate(own, task, folder, portable=portable)]

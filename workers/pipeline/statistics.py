@@ -1,0 +1,117 @@
+"""What calibration gathers of each tensor: as much as the recipe will ask for, and no more."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from app.contracts.recipe import Recipe
+from workers.quantization.observers import (
+    ChannelObserver,
+    FloatBitsObserver,
+    MovingAverageObserver,
+    SecondMomentObserver,
+    Window,
+    convolution_rows,
+    linear_rows,
+)
+from workers.quantization.placement import Placement
+from workers.quantization.weighted_operators import WeightSite
+from workers.quantization.window import WindowNotStatic, window_of
+
+HESSIAN_SAMPLES = 256
+"""Samples that enter the Hessians. They cost as much as the forward pass, and a mean settles long before a range."""
+
+_LARGEST_HESSIAN = 4096  # columns: 128 MiB, and a minute to invert
+
+_LINEAR = frozenset({"MatMul", "Gemm"})
+
+HessianKey = tuple[str, Window | None]
+"""A tensor and the window through which a layer sees it: layers that agree in both share a Hessian."""
+
+
+@dataclass
+class Statistics:
+    """Observers by tensor."""
+
+    ranges: dict[str, FloatBitsObserver]
+    averages: dict[str, MovingAverageObserver] = field(default_factory=dict)
+    channels: dict[str, ChannelObserver] = field(default_factory=dict)
+    moments: dict[HessianKey, SecondMomentObserver] = field(default_factory=dict)
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        return tuple(self.ranges)
+
+    def observe(self, tensor: str, values: npt.NDArray[np.float32], *, samples_before: int) -> None:
+        self.ranges[tensor].observe(values)
+        if tensor in self.averages:
+            self.averages[tensor].observe(values)
+        if tensor in self.channels:
+            self.channels[tensor].observe(values)
+        if samples_before < HESSIAN_SAMPLES:
+            for (name, window), moments in self.moments.items():
+                if name == tensor:
+                    _observe_rows(moments, values, window)
+
+
+def empty_statistics(graph: ir.Graph, placement: Placement, recipe: Recipe) -> Statistics:
+    """Observers for what the recipe needs of this placement."""
+    statistics = Statistics({name: FloatBitsObserver() for name in placement.observed})
+    if recipe.calibration_method == "moving_average":
+        statistics.averages = {name: MovingAverageObserver() for name in placement.observed}
+    nodes = {node.name: node for node in graph}
+    for site in multiplied(placement):
+        node = nodes[site.node]
+        tensor = node.inputs[0].name or ""  # type: ignore[union-attr]  # a site has an input
+        if tensor not in statistics.ranges:
+            continue
+        columns, groups = _extent(node, site)
+        if recipe.smoothquant_alpha != "off" and site.op_type in _LINEAR:
+            statistics.channels.setdefault(tensor, ChannelObserver.of(columns))
+        key = hessian_key(node, site)
+        if recipe.rounding == "gptq" and columns <= _LARGEST_HESSIAN and key is not None:
+            statistics.moments.setdefault(key, SecondMomentObserver.of(columns, groups=groups))
+    return statistics
+
+
+def hessian_key(node: ir.Node, site: WeightSite) -> HessianKey | None:
+    """Under what the layer's Hessian is kept; None when its window is not known beforehand."""
+    tensor = node.inputs[0].name or ""  # type: ignore[union-attr]  # a site has an input
+    try:
+        return tensor, window_of(node) if site.op_type == "Conv" else None
+    except WindowNotStatic:
+        return None
+
+
+def multiplied(placement: Placement) -> tuple[WeightSite, ...]:
+    """Sites that multiply by their weight, which a table lookup does not."""
+    return tuple(site for site in placement.weights if site.op_type != "Gather")
+
+
+def tensors_of(graph: ir.Graph, placement: Placement) -> Mapping[str, tuple[WeightSite, ...]]:
+    """Quantized tensors and the weights that multiply them."""
+    nodes = {node.name: node for node in graph}
+    found: dict[str, tuple[WeightSite, ...]] = {}
+    for site in multiplied(placement):
+        tensor = nodes[site.node].inputs[0].name or ""  # type: ignore[union-attr]  # a site has an input
+        found[tensor] = (*found.get(tensor, ()), site)
+    return found
+
+
+def _observe_rows(moments: SecondMomentObserver, values: npt.NDArray[np.float32], window: Window | None) -> None:
+    """Sample by sample for a convolution: its rows are as many times larger as the kernel has positions."""
+    if window is None:
+        moments.observe(linear_rows(values))
+        return
+    for sample in values:
+        moments.observe(convolution_rows(sample[np.newaxis], window))
+
+
+def _extent(node: ir.Node, site: WeightSite) -> tuple[int, int]:
+    """(inputs of one output channel, groups)"""
+    shape = node.inputs[site.weight_input].const_value.shape.numpy()  # type: ignore[union-attr]  # weights are constants
+    groups = node.attributes.get_int("group", 1) if site.op_type == "Conv" else 1
+    return int(np.prod(shape)) // shape[site.axis], groups or 1

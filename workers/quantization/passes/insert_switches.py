@@ -1,0 +1,64 @@
+"""Let every tensor of interest be rounded or not, run by run: to learn what each one costs at the model's output.
+
+    x -> Where(switch[i], DequantizeLinear(QuantizeLinear(x, scale[i], zero_point[i])), x)
+
+One session then answers for all tensors and all ranges: switches, scales and zero points are inputs of the graph.
+
+requires: opset >= 13; float32 tensors of the main graph
+ensures: with all switches off, outputs unchanged to the last bit; names of existing values and nodes unchanged
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from workers.quantization.constants import add_constant, free_value_name
+from workers.quantization.placement import Pair
+
+
+@dataclass(frozen=True)
+class SwitchInputs:
+    """Names of the three inputs that were added, each of one entry per pair, in the order of the pairs."""
+
+    switch: str
+    """bool"""
+    scale: str
+    """float32"""
+    zero_point: str
+    """uint8"""
+
+
+def insert_switches(model: ir.Model, pairs: Sequence[Pair]) -> SwitchInputs:
+    """Change `model` in place: one switch for each pair, before the readers that the pair names."""
+    graph = model.graph
+    names = SwitchInputs(*(free_value_name(graph, f"lowbit_{word}") for word in ("switch", "scale", "zero_point")))
+    kinds = (ir.DataType.BOOL, ir.DataType.FLOAT, ir.DataType.UINT8)
+    inputs = [
+        ir.Value(name=name, type=ir.TensorType(kind), shape=ir.Shape([len(pairs)]))
+        for name, kind in zip((names.switch, names.scale, names.zero_point), kinds, strict=True)
+    ]
+    graph.inputs.extend(inputs)
+    values = {v.name: v for v in graph.inputs} | {v.name: v for node in graph for v in node.outputs}
+    for index, pair in enumerate(pairs):
+        _insert(graph, values[pair.tensor], pair, index, inputs)
+    return names
+
+
+def _insert(graph: ir.Graph, value: ir.Value, pair: Pair, index: int, inputs: list[ir.Value]) -> None:
+    uses = [u for u in value.uses() if pair.readers is None or (u.node.name, u.idx) in pair.readers]
+    at = add_constant(graph, f"lowbit_index_{index}", np.array(index, np.int64))
+    picked = [ir.node("Gather", [source, at], {"axis": 0}) for source in inputs]
+    switch, scale, zero_point = (node.outputs[0] for node in picked)
+    quantized = ir.node("QuantizeLinear", [value, scale, zero_point])
+    restored = ir.node("DequantizeLinear", [quantized.outputs[0], scale, zero_point])
+    chosen = ir.node("Where", [switch, restored.outputs[0], value])
+    added = [*picked, quantized, restored, chosen]
+    producer = value.producer()
+    if producer is None:
+        graph.insert_before(graph[0], added)
+    else:
+        graph.insert_after(producer, added)
+    for use in uses:
+        use.node.replace_input_with(use.idx, chosen.outputs[0])

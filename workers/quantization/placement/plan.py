@@ -1,0 +1,83 @@
+"""The outcome of a placement: what is quantized, where the pairs go, and why each operator was treated as it was."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Self
+
+import onnx_ir as ir
+
+from workers.quantization.weighted_operators import LeftInFloat, WeightSite
+
+Reader = tuple[str, int]
+"""Name of a node and the index of its input."""
+
+_EXCLUDED_TYPE = LeftInFloat("The recipe excludes this operator type.")
+_EXCLUDED_NODE = LeftInFloat("The recipe excludes this node.")
+INSIDE_BODY = LeftInFloat("It is inside the body of a control-flow operator.")
+
+
+class NodeNotInModel(Exception):
+    """The recipe excludes a node that is not there; the message is its name."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A quantize/dequantize pair behind a tensor. Its scale is its own, or that of another tensor.
+
+    A tensor may have several pairs, of different scales, if each names its readers.
+    """
+
+    tensor: str
+    scale_of: str
+    readers: tuple[Reader, ...] | None
+    """Who reads the dequantized tensor; None: everybody."""
+
+
+@dataclass(frozen=True)
+class LayerDecision:
+    node: str
+    op_type: str
+    quantized: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Placement:
+    weights: tuple[WeightSite, ...]
+    pairs: tuple[Pair, ...]
+    decisions: tuple[LayerDecision, ...]
+
+    @property
+    def observed(self) -> tuple[str, ...]:
+        """The tensors whose range has to be known, each once."""
+        return tuple(dict.fromkeys(pair.scale_of for pair in self.pairs))
+
+
+@dataclass(frozen=True)
+class Exclusions:
+    """What the recipe leaves in float."""
+
+    op_types: frozenset[str]
+    nodes: frozenset[str]
+
+    @classmethod
+    def known_to(cls, model: ir.Model, op_types: Collection[str], nodes: Collection[str]) -> Self:
+        """Raises NodeNotInModel for a name that no node has."""
+        known = {n.name for n in ir.traversal.RecursiveGraphIterator(model.graph)}
+        unknown = next((name for name in nodes if name not in known), None)
+        if unknown is not None:
+            raise NodeNotInModel(unknown)
+        return cls(frozenset(op_types), frozenset(nodes))
+
+    def of(self, node: ir.Node) -> LeftInFloat | None:
+        if node.op_type in self.op_types:
+            return _EXCLUDED_TYPE
+        return _EXCLUDED_NODE if node.name in self.nodes else None
+
+
+def left_in_float(node: ir.Node, why: LeftInFloat) -> LayerDecision:
+    return LayerDecision(node.name or "", node.op_type, quantized=False, reason=why.reason)
+
+
+def in_integers(node: ir.Node, reason: str) -> LayerDecision:
+    return LayerDecision(node.name or "", node.op_type, quantized=True, reason=reason)
