@@ -132,8 +132,10 @@ def _from_validation(errors: Sequence[Any], *, known: frozenset[str]) -> Problem
 
 
 def _meant(errors: Sequence[Any], known: frozenset[str]) -> str | None:
-    """A suggestion, if an unknown field is spelt nearly like one of ours. Looks at the listed errors only."""
+    """What a contract suggests, or a name of ours that is spelt nearly like an unknown one. Listed errors only."""
     for error in errors[:MAX_DETAILS]:
+        if "hint" in error.get("ctx", {}):
+            return str(error["ctx"]["hint"])
         name = str(error["loc"][-1])
         if error["type"] == "extra_forbidden" and len(name) <= MAX_GUESSED_CHARACTERS:
             close = get_close_matches(name, known, n=1, cutoff=0.75)

@@ -7,14 +7,13 @@ from app.contracts.objective import Benchmark, Objective
 from app.contracts.recipe import PRESETS, PresetName
 from benchmarks.assignment import Quantization
 from benchmarks.child import measure
-from workers.pipeline.calibration import calibrate
-from workers.pipeline.candidates import build_candidates
 from workers.pipeline.feeding import feeder_for
 from workers.pipeline.model_inspection import describe, load_model
 from workers.pipeline.npz import open_archive
 from workers.pipeline.protocol import QuantizeTask
 from workers.pipeline.reporter import Reporter
-from workers.targets.onnxruntime_cpu import NAME, prepare, quiet_logs
+from workers.pipeline.static import static_candidates
+from workers.targets.onnxruntime_cpu import NAME, Session, prepare, quiet_logs
 
 _PRESETS: dict[str, PresetName] = {"lowbit_fast": "int8-fast", "lowbit_balanced": "int8-balanced"}
 
@@ -26,8 +25,8 @@ def quantize(assignment: Quantization) -> dict[str, Path]:
     model = load_model(Path(assignment.model))
     prepared = prepare(model, task.recipe)
     feeder = feeder_for(describe(model), open_archive(Path(assignment.archive)), reporter)
-    statistics = calibrate(prepared, feeder, reporter, threads=assignment.threads, samples=assignment.samples)
-    candidates = build_candidates(prepared, statistics, task, Path(assignment.folder), reporter)
+    baseline = Session(model.SerializeToString(), threads=assignment.threads)
+    candidates = static_candidates(prepared, baseline, feeder, task, Path(assignment.folder), reporter, output=None)
     return {candidate.key: candidate.path for candidate in candidates}
 
 
@@ -37,7 +36,7 @@ def _task(assignment: Quantization) -> QuantizeTask:
         calibration=assignment.archive,
         model_name=assignment.contender,
         target=NAME,
-        recipe=PRESETS[_PRESETS[assignment.contender]],
+        recipe=PRESETS[_PRESETS[assignment.contender]].model_copy(update={"calibration_samples": assignment.samples}),
         objective=Objective(),
         benchmark=Benchmark(),
         threads=assignment.threads,

@@ -1,8 +1,9 @@
 """What a user may ask for, and the presets: named recipes."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator, field_validator
+from pydantic_core import PydanticCustomError, ValidationError
 
 from app.contracts.model import Contract
 
@@ -12,7 +13,19 @@ Equalize = Literal["on", "off", "auto"]
 Rounding = Literal["nearest", "gptq"]
 PresetName = Literal["int8-fast", "int8-balanced", "int8-accurate", "int8-dynamic", "float16"]
 Percentile = Annotated[float, Field(ge=90.0, le=100.0)]
-Alpha = Annotated[float, Field(ge=0.0, le=1.0)] | Literal["auto", "off"]
+
+
+def _one_error(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401  as it came from a client
+    """One sentence at the field's own place, where a union would tell of each of its members."""
+    try:
+        if not isinstance(value, bool):  # which would pass for 0 or 1
+            return validate(value)
+    except ValidationError:
+        pass
+    raise PydanticCustomError("alpha", "Input should be a number from 0 to 1, 'auto' or 'off'")
+
+
+Alpha = Annotated[Annotated[float, Field(ge=0.0, le=1.0)] | Literal["auto", "off"], WrapValidator(_one_error)]
 
 
 class Recipe(Contract):
@@ -86,6 +99,23 @@ class RecipeRequest(Contract):
     def _each_once(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if value is not None and len(set(value)) != len(value):
             raise ValueError("each percentile may be named once")
+        return value
+
+    @field_validator("percentiles")
+    @classmethod
+    def _read_by_the_method(cls, value: tuple[float, ...] | None, info: ValidationInfo) -> tuple[float, ...] | None:
+        """A change that would change nothing. The preset's own values pass: they stand in every resolved recipe."""
+        preset = PRESETS.get(info.data.get("preset"))  # type: ignore[arg-type]  # missing if it was refused itself
+        if value is None or preset is None or value == preset.percentiles:
+            return value
+        method = info.data.get("calibration_method") or preset.calibration_method
+        if method != "percentile":
+            hint = 'Set `calibration_method` to "percentile", or leave `percentiles` out.'
+            raise PydanticCustomError(
+                "percentiles_unread",
+                "No range follows from percentiles with `{method}`",
+                {"method": method, "hint": hint},
+            )
         return value
 
     def resolve(self) -> Recipe:

@@ -120,6 +120,8 @@ class Environment(Contract):
     cpu: str
     cpu_has_vnni: bool
     threads: int
+    calibrated_by: str | None = None
+    """What ran the float model over the calibration data: null for methods without calibration."""
     python: str
     lowbit: str
 

@@ -1,7 +1,7 @@
 """Every candidate that a job tried, the float baseline included."""
 
-from sqlalchemy import ForeignKeyConstraint, UniqueConstraint
-from sqlalchemy.orm import Mapped
+from sqlalchemy import ForeignKeyConstraint, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
 
 from app.tables.base import Base, JsonObject, TenantOwned
 
@@ -23,3 +23,5 @@ class Variant(TenantOwned, Base):
     metrics: Mapped[JsonObject]
     admissible: Mapped[bool]
     best: Mapped[bool]
+    layers: Mapped[list[JsonObject]] = mapped_column(server_default=text("'[]'"), deferred=True)
+    """In the order of the graph; none for the float baseline. Megabytes for a large model, so only read when asked."""

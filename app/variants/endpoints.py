@@ -5,13 +5,13 @@ from sqlalchemy import select
 
 from app.artifacts import service as artifacts
 from app.auth.principal import Caller
-from app.contracts.problem import refuse
+from app.contracts.problem import ProblemFound, refuse
 from app.database import Transaction
 from app.jobs import service as jobs
 from app.pagination import Listing, PageQuery, listing, one_page
 from app.problems import documented
 from app.tables import Variant
-from app.variants.schemas import VariantRead
+from app.variants.schemas import LayerList, VariantRead
 
 router = APIRouter(prefix="/v1", tags=["variants"])
 
@@ -38,6 +38,25 @@ async def get_variant(variant_id: str, caller: Caller, session: Transaction) -> 
     """One candidate."""
     row = await session.scalar(select(Variant).where(Variant.tenant_id == caller.tenant_id, Variant.id == variant_id))
     if row is None:
-        raise refuse("not_found", "There is no such variant.")
+        raise _no_such_variant()
     files = list(await session.scalars(artifacts.of_job(row.job_id, tenant_id=caller.tenant_id)))
     return VariantRead.of(row, files)
+
+
+@router.get(
+    "/variants/{variant_id}/layers",
+    response_model=LayerList,
+    operation_id="list_layers",
+    responses=documented("not_found"),
+)
+async def list_layers(variant_id: str, caller: Caller, session: Transaction) -> LayerList:
+    """What became of each layer of one candidate, and how good it is by itself."""
+    statement = select(Variant.layers).where(Variant.tenant_id == caller.tenant_id, Variant.id == variant_id)
+    layers = await session.scalar(statement)
+    if layers is None:
+        raise _no_such_variant()
+    return LayerList.model_validate({"variant_id": variant_id, "data": layers})
+
+
+def _no_such_variant() -> ProblemFound:
+    return refuse("not_found", "There is no such variant.")

@@ -10,10 +10,10 @@ from lowbit.discovery import locate
 from lowbit.download import DownloadProgress, download_artifacts
 from lowbit.files import Files, UploadProgress
 from lowbit.inspected import Inspected
-from lowbit.job import Job
+from lowbit.job import Job, layers_of
 from lowbit.jobs import Jobs
 from lowbit.request import JobOptions, job_request
-from lowbit.resources import Artifact, Dataset, Model, RecipePreset, Variant
+from lowbit.resources import Artifact, Dataset, Layer, Model, RecipePreset, Variant
 from lowbit.wire import Wire, address
 
 TIMEOUT_SECONDS = 30.0
@@ -63,6 +63,12 @@ class Client:
 
     def variant(self, variant_id: str) -> Variant:
         return cast(Variant, self._wire.get(address("variants", variant_id)))
+
+    def layers(self, what: Job | str) -> list[Layer]:
+        """What became of each layer of a job's best variant, or of a variant (`var_...`), in the order of the graph."""
+        if isinstance(what, str) and what.startswith("var_"):
+            return layers_of(self._wire, what)
+        return self._job(what).layers()
 
     def artifacts(self, job: Job | str) -> list[Artifact]:
         """Every file that the job left."""

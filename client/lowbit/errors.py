@@ -10,7 +10,7 @@ LowbitError
 ├── NoConnection            no service is known, or it does not answer
 ├── JobFailed               the job failed or was cancelled; has job and problem
 ├── ObjectiveUnmet          the job succeeded, but no candidate met the objective; has job
-├── JobNotFinished          the job has no files yet; has job
+├── JobNotFinished          the job has no result yet; has job
 ├── WaitTimeout             waiting ended before the work did; the work goes on
 └── DigestMismatch          downloaded bytes are not the bytes announced
 """
@@ -105,10 +105,10 @@ class ObjectiveUnmet(JobError):
 
 
 class JobNotFinished(JobError):
-    """The job has no files yet."""
+    """The job has no result yet."""
 
     def __init__(self, job: Job) -> None:
-        super().__init__(job, f"{job.id} is {job.status}; its files exist once it has succeeded")
+        super().__init__(job, f"{job.id} is {job.status}; it has a result once it has succeeded")
 
 
 _BY_STATUS: dict[int, type[ProblemError]] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lowbit.download import DownloadProgress, download_artifacts
 from lowbit.errors import JobFailed, JobNotFinished, ObjectiveUnmet, WaitTimeout
 from lowbit.patience import LONGEST_WAIT_SECONDS, even_pace
-from lowbit.resources import Artifact, JobData, JobResult, Notice, Progress, Variant
+from lowbit.resources import Artifact, JobData, JobResult, Layer, Notice, Progress, Variant
 from lowbit.wire import Call, Wire, address
 
 if TYPE_CHECKING:
@@ -118,20 +118,34 @@ class Job:
         """Every file that the job left."""
         return cast(list[Artifact], list(self._wire.pages(address("jobs", self.id, "artifacts"))))
 
+    def layers(self) -> list[Layer]:
+        """What became of each layer of the best variant, in the order of the graph. Raises as `download` does."""
+        return layers_of(self._wire, self._best_variant_id())
+
     def download(self, directory: str | Path, on_progress: DownloadProgress | None = None) -> list[Path]:
         """Write the best model and the report into `directory`, and say where they are.
+
+        A model in operators of its runtime's own comes first, its portable form behind it.
 
         Raises:
             JobFailed: the job failed or was cancelled.
             JobNotFinished: it is not done yet.
 
         """
+        wanted = (None, self._best_variant_id())
+        chosen = [artifact for artifact in self.artifacts() if artifact["variant_id"] in wanted]
+        chosen.sort(key=lambda artifact: (artifact["kind"], artifact["id"]))  # models before the report
+        return download_artifacts(self._wire, chosen, directory, on_progress)
+
+    def _best_variant_id(self) -> str:
         if self.result is None:
             raise JobFailed(self) if self.done else JobNotFinished(self)
-        wanted = (None, self.result["best_variant_id"])
-        chosen = [artifact for artifact in self.artifacts() if artifact["variant_id"] in wanted]
-        chosen.sort(key=lambda artifact: artifact["kind"])  # the model before the report
-        return download_artifacts(self._wire, chosen, directory, on_progress)
+        return self.result["best_variant_id"]
+
+
+def layers_of(wire: Wire, variant_id: str) -> list[Layer]:
+    """What became of each layer of one variant; none of the float baseline's."""
+    return cast(list[Layer], list(wire.pages(address("variants", variant_id, "layers"))))
 
 
 def _get(wire: Wire, job_id: str, *, etag: str | None, wait_seconds: float) -> tuple[JobData | None, str | None]:

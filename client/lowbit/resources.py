@@ -164,6 +164,33 @@ class Variant(TypedDict):
     links: Links
 
 
+class LayerFigures(TypedDict):
+    """How one quantized layer of one candidate is by itself. None means not measured."""
+
+    input: str
+    input_range: tuple[float, float]
+    range_method: str
+    scheme: str
+    rounding: str
+    smoothquant_alpha: float | None
+    bias_corrected: bool
+    weight_sqnr_db: float | None
+    input_sqnr_db: float | None
+    output_sqnr_db: float | None
+    clip_fraction: float | None
+    sensitivity_db: float | None
+
+
+class Layer(TypedDict):
+    """What became of one operator that could have been quantized, and why."""
+
+    node: str
+    op_type: str
+    quantized: bool
+    reason: str
+    figures: LayerFigures | None
+
+
 class Objective(TypedDict, total=False):
     metric: str
     max_accuracy_drop: float | None

@@ -5,6 +5,7 @@ import pytest
 from lowbit import Client, Job, JobFailed, JobNotFinished, ObjectiveUnmet, ProblemError, WaitTimeout
 
 from tests.client.jobs_on_paper import job, result
+from tests.client.layers_on_paper import layer
 
 RUNNING = {"status": "running", "done": False, "stage": "calibrate", "result": None}
 
@@ -83,6 +84,21 @@ def test_an_unmet_objective_is_an_error_only_when_asked() -> None:
 def test_a_job_without_a_result_has_no_files(unfinished: Job, error: type[Exception], tmp_path: Any) -> None:
     with pytest.raises(error):
         unfinished.download(tmp_path)
+    with pytest.raises(error):
+        unfinished.layers()
+
+
+def test_layers_are_those_of_the_best_variant_or_of_the_one_that_is_named() -> None:
+    found = [layer("b"), layer("a")]
+    listed = httpx2.Response(200, json={"object": "list", "variant_id": "var_1", "data": found, "has_more": False})
+    client, seen = client_that_meets(state('"1"'), listed, listed)
+    assert client.layers("job_1") == found
+    assert client.layers("var_7") == found
+    assert [request.url.path for request in seen] == [
+        "/v1/jobs/job_1",
+        "/v1/variants/var_1/layers",
+        "/v1/variants/var_7/layers",
+    ]
 
 
 def test_a_rejected_model_raises_the_problem_that_it_carries() -> None:

@@ -131,6 +131,12 @@ def test_broken_json_is_called_that(http: httpx2.Client, body: bytes) -> None:
         ({"recipe": {"preset": "int7"}}, "/recipe/preset"),
         ({"recipe": {"percentiles": [99.9, 12]}}, "/recipe/percentiles/1"),
         ({"recipe": {"percentiles": []}}, "/recipe/percentiles"),
+        ({"recipe": {"preset": "int8-fast", "percentiles": [99.9]}}, "/recipe/percentiles"),
+        ({"recipe": {"smoothquant_alpha": 1.5}}, "/recipe/smoothquant_alpha"),
+        ({"recipe": {"smoothquant_alpha": True}}, "/recipe/smoothquant_alpha"),
+        ({"recipe": {"equalize": "maybe"}}, "/recipe/equalize"),
+        ({"recipe": {"rounding": "gptq2"}}, "/recipe/rounding"),
+        ({"recipe": {"method": "int4"}}, "/recipe/method"),
         ({"objective": {"max_accuracy_drop": "1e400"}}, "/objective/max_accuracy_drop"),
         ({"objective": {"max_accuracy_drop": -0.1}}, "/objective/max_accuracy_drop"),
         ({"benchmark": {"batch_sizes": [0]}}, "/benchmark/batch_sizes/0"),
@@ -149,6 +155,17 @@ def test_a_misspelt_field_gets_a_suggestion(http: httpx2.Client) -> None:
     body = {"model_id": f"mdl_{UNKNOWN}", "calibration_dataset_id": f"ds_{UNKNOWN}"}
     response = http.post("/v1/jobs", json={**body, "recipe": {"calibration_metod": "percentile"}})
     assert "calibration_method" in is_problem(response, 422, "validation_error")["hint"]
+
+
+def test_percentiles_that_nothing_would_read_get_a_suggestion(http: httpx2.Client) -> None:
+    body = {"model_id": f"mdl_{UNKNOWN}", "calibration_dataset_id": f"ds_{UNKNOWN}"}
+    for path in ("/v1/jobs", "/v1/jobs/validate"):
+        response = http.post(path, json={**body, "recipe": {"preset": "int8-accurate", "percentiles": [99.9]}})
+        found = is_problem(response, 422, "validation_error")
+        assert found["errors"] == [
+            {"pointer": "/recipe/percentiles", "detail": "No range follows from percentiles with `measured`"}
+        ]
+        assert "calibration_method" in found["hint"]
 
 
 @pytest.mark.parametrize("text", ["mdl_\x00", "\ud800", "\u202e", "🙂" * 10, "'; DROP TABLE jobs; --"])

@@ -39,7 +39,7 @@ def attempt(task: Task, scratch: Path, reporter: Reporter) -> Outcome:
     except ProblemFound as found:
         return _refused(found.problem, reporter)
     except RuntimeRefused as refused:
-        detail = f"ONNX Runtime stopped in the middle of the work: {quoted(str(refused))}"
+        detail = f"ONNX Runtime stopped in the middle of the work: {quoted(refused.reason)}"
         return _refused(problem("model_not_runnable", detail), reporter)
     except MemoryError:
         return _refused(problem("out_of_memory", "The machine refused more memory."), reporter)

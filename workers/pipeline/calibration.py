@@ -8,9 +8,11 @@ from workers.pipeline.feeding import Fed, Feeder, fitting_rows
 from workers.pipeline.padding import PaddingReader
 from workers.pipeline.reporter import Reporter
 from workers.pipeline.statistics import Statistics
-from workers.quantization.observation import with_observed_outputs
+from workers.quantization.executor.choice import choose_executor
+from workers.quantization.executor.protocol import Executor
+from workers.quantization.observation import observing
 from workers.quantization.observers import RealTokens
-from workers.targets.onnxruntime_cpu import Prepared, Session
+from workers.targets.onnxruntime_cpu import Prepared
 
 
 def calibrate(
@@ -26,35 +28,39 @@ def calibrate(
     """Fill the statistics of every tensor that will be quantized.
 
     `samples` limits how much of the data is used; the first `held_out` of them are left to whoever judges the ranges.
-
     Memory holds one batch, and for each tensor 512 KiB and what its layers need beyond, however many samples there are.
     """
     total = min(samples or feeder.archive.num_samples, feeder.archive.num_samples)
-    graph, computed = with_observed_outputs(prepared.model, statistics.tensors)
-    session = Session(graph.SerializeToString(), threads=threads)
-    rows = fitting_rows(session, feeder, reporter)
+    inputs = {v.name for v in prepared.model.graph.inputs}
+    executor = _executor([t for t in statistics.tensors if t not in inputs], prepared, reporter, threads=threads)
+    statistics.executor = None if executor is None else executor.name
+    rows = feeder.fixed_batch or (1 if executor is None else fitting_rows(executor, feeder, reporter))
     done = 0
     for fed in feeder.batches(rows, limit=total):
         if done >= held_out:
-            _observe(session, computed, fed, feeder.padding, statistics, done - held_out)
+            _observe(executor, fed, feeder.padding, statistics, done - held_out)
         done += fed.rows
         reporter.progress(done, total, "samples")
     _warn(statistics, feeder.padding, reporter)
     return statistics
 
 
+def _executor(computed: list[str], prepared: Prepared, reporter: Reporter, *, threads: int) -> Executor | None:
+    """Who runs the float model; nobody has to, when only its inputs are observed."""
+    if not computed:
+        return None
+    choice = choose_executor(observing(prepared.model, computed), "cpu", threads=threads)
+    reporter.log(f"Calibration runs in {choice.reason}.")
+    return choice.executor
+
+
 def _observe(
-    session: Session,
-    computed: tuple[str, ...],
-    fed: Fed,
-    padding: PaddingReader,
-    statistics: Statistics,
-    samples_before: int,
+    executor: Executor | None, fed: Fed, padding: PaddingReader, statistics: Statistics, samples_before: int
 ) -> None:
     feeds, tokens = padding.read(fed.feeds)
     if tokens is not None and tokens.count == 0:
         return
-    outputs = session.run(feeds, [n for n in session.outputs if n in computed])
+    outputs = {} if executor is None else executor.run(feeds)
     for name in statistics.tensors:
         values = np.asarray(feeds[name] if name in feeds else outputs[name], np.float32)
         statistics.observe(name, real_values(values, tokens), samples_before=samples_before)

@@ -41,9 +41,18 @@ class Candidate:
     """The same model in standard operators, where this one is not."""
 
 
+@dataclass(frozen=True)
+class Produced:
+    """The candidates of a job, and what ran the float model to calibrate them."""
+
+    candidates: tuple[Candidate, ...]
+    calibrated_by: str | None = None
+
+
 def write_candidate(draft: Draft, task: QuantizeTask, folder: Path, *, portable: Candidate | None = None) -> Candidate:
     """Check the model and write it into `folder`."""
-    path = folder / f"{file_stem(task.model_name)}_{draft.key}.onnx"
+    kind = draft.key if draft.method == "float16" else f"int8_{draft.key}"
+    path = folder / f"{file_stem(task.model_name)}_{kind}.onnx"
     proto = stamped(draft.model, _metadata(task, draft))
     onnx.checker.check_model(proto)
     path.write_bytes(proto.SerializeToString())

@@ -1,7 +1,7 @@
 """Rows of a data set as the batches a model takes."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +9,11 @@ import numpy.typing as npt
 from app.contracts.fit import check_fit
 from app.contracts.inspection import ColumnInspection, DatasetInspection, ModelInspection
 from app.contracts.problem import ProblemFound, refuse
+from workers.pipeline.index_limits import refuse_beyond
 from workers.pipeline.npz import LABELS, Archive, Batch, read_batches
 from workers.pipeline.padding import PaddingReader, padding_reader
 from workers.pipeline.reporter import Reporter
+from workers.quantization.executor.protocol import Executor
 from workers.targets.onnxruntime_cpu import RuntimeRefused, Session
 
 _MOST_ROWS = 8
@@ -36,10 +38,13 @@ class Feeder:
     inputs: tuple[str, ...]
     fixed_batch: int | None
     padding: PaddingReader
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """How many rows the tables have that inputs index."""
 
     def batches(self, rows: int, *, limit: int | None = None) -> Iterator[Fed]:
         rows = self.fixed_batch or rows
         for batch in read_batches(self.archive, rows, names=(*self.inputs, LABELS), limit=limit):
+            refuse_beyond(self.limits, batch)
             labels = None if LABELS in self.inputs else batch.pop(LABELS, None)
             count = len(next(iter(batch.values())))
             yield Fed(self._filled(batch, count), count, labels)
@@ -47,6 +52,7 @@ class Feeder:
     def rows_of_exactly(self, rows: int) -> Batch:
         """The first samples, from the beginning again where there are too few."""
         first = next(read_batches(self.archive, rows, names=self.inputs))
+        refuse_beyond(self.limits, first)
         # [given, ...] -> [rows, ...]
         return {name: np.resize(array, (rows, *array.shape[1:])) for name, array in first.items()}
 
@@ -71,7 +77,7 @@ def feeder_for(model: ModelInspection, archive: Archive, reporter: Reporter) -> 
     return Feeder(archive, tuple(spec.name for spec in model.inputs), fixed, padding_reader(model))
 
 
-def fitting_rows(session: Session, feeder: Feeder, reporter: Reporter) -> int:
+def fitting_rows(session: Executor | Session, feeder: Feeder, reporter: Reporter) -> int:
     """How many rows to run at a time: found by running one, and then as many as the memory allows."""
     if feeder.fixed_batch is not None:
         return feeder.fixed_batch

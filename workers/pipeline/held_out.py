@@ -11,7 +11,7 @@ from workers.pipeline.npz import Batch
 from workers.quantization.observers import RealTokens
 from workers.targets.onnxruntime_cpu import Session
 
-HELD_OUT = 32
+HELD_OUT = 64
 """Samples that judge ranges and do not shape them, where there are at least _ENOUGH."""
 
 _ENOUGH = 4 * HELD_OUT
@@ -35,6 +35,15 @@ class HeldOut:
     @property
     def signal(self) -> float:
         return sum(_power(b.expected) for b in self.batches)
+
+    def first(self, samples: int) -> "HeldOut":
+        """Fewer of them, for questions that are asked often; whole batches."""
+        count = 0
+        for number, batch in enumerate(self.batches, start=1):
+            count += len(batch.expected)
+            if count >= samples:
+                return HeldOut(self.output, self.batches[:number])
+        return self
 
     def noise(self, session: Session, settings: Batch | None = None) -> float:
         """Sum of squared differences between the session's output and the float model's."""

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from app.contracts.problem import quoted, refuse
 from app.contracts.result import LayerReport
 from app.contracts.status import Stage
-from workers.pipeline.candidates import Candidate, Draft, write_candidate
+from workers.pipeline.candidates import Draft, Produced, write_candidate
 from workers.pipeline.protocol import QuantizeTask
 from workers.pipeline.reporter import Reporter
 from workers.quantization.dynamic import DynamicQuantizationFailed, NothingQuantized, quantize_dynamic
@@ -20,13 +20,11 @@ from workers.quantization.weighted_operators import is_candidate
 _MOST_WARNINGS = 8
 
 
-def plain_candidates(
-    model: onnx.ModelProto, task: QuantizeTask, folder: Path, reporter: Reporter
-) -> tuple[Candidate, ...]:
+def plain_candidates(model: onnx.ModelProto, task: QuantizeTask, folder: Path, reporter: Reporter) -> Produced:
     """One candidate. Raises ProblemFound."""
     reporter.enter(Stage.QUANTIZE)
     draft = _dynamic(model, task) if task.recipe.method == "dynamic" else _float16(model, task, reporter)
-    return (write_candidate(draft, task, folder),)
+    return Produced((write_candidate(draft, task, folder),))
 
 
 def _dynamic(model: onnx.ModelProto, task: QuantizeTask) -> Draft:

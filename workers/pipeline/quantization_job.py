@@ -2,7 +2,7 @@
 
 import platform
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -12,10 +12,11 @@ from app.contracts.problem import quoted, refuse
 from app.contracts.result import Environment, OutputFile, QuantizeOutcome, VariantOutcome
 from app.contracts.status import Stage
 from workers.pipeline.benchmark import Benchmarks, benchmark
-from workers.pipeline.candidates import Candidate, lowbit_version
+from workers.pipeline.candidates import Candidate, Produced, lowbit_version
 from workers.pipeline.choice import choose, pareto_front
 from workers.pipeline.evaluation import Evaluation, evaluate, predicting_output
 from workers.pipeline.feeding import Feeder, feeder_for, fitting_rows
+from workers.pipeline.index_limits import index_limits
 from workers.pipeline.model_inspection import describe, load_model
 from workers.pipeline.model_rules import refuse_untrustworthy
 from workers.pipeline.npz import LABELS, open_archive
@@ -57,7 +58,8 @@ def quantize(task: QuantizeTask, scratch: Path, reporter: Reporter) -> Quantized
     prepared = _prepare(model, task) if task.recipe.method == "static" else None
     reporter.enter(Stage.BASELINE)
     baseline = _load_baseline(model, description, task, scratch, reporter)
-    candidates = _candidates(prepared, baseline, task, outputs, reporter)
+    produced = _candidates(prepared, baseline, task, outputs, reporter)
+    candidates = produced.candidates
     sessions = {c.key: Session(c.path.read_bytes(), threads=task.threads) for c in candidates}
     reporter.enter(Stage.EVALUATE)
     evaluation = _evaluate(baseline, sessions, task, reporter)
@@ -67,7 +69,7 @@ def quantize(task: QuantizeTask, scratch: Path, reporter: Reporter) -> Quantized
     )
     reporter.enter(Stage.PACKAGE)
     variants = _variants(baseline, candidates, evaluation, timings, task)
-    outcome = _conclude(variants, candidates, task, reporter)
+    outcome = _conclude(variants, produced, task, reporter)
     (outputs / REPORT_FILE).write_text(outcome.model_dump_json(indent=2), encoding="utf-8")
     return Quantized(outcome=outcome)
 
@@ -110,7 +112,7 @@ def _load_baseline(
     try:
         session = Session(model.SerializeToString(), threads=task.threads)
     except RuntimeRefused as error:
-        raise refuse("model_not_runnable", quoted(str(error))) from error
+        raise refuse("model_not_runnable", quoted(error.reason)) from error
     calibration = feeder_for(description, open_archive(scratch / task.calibration), reporter)
     evaluation = calibration
     if task.evaluation is not None:
@@ -122,6 +124,8 @@ def _load_baseline(
         )
     if task.objective.max_accuracy_drop is not None and evaluation.archive.column(LABELS) is None:
         raise refuse("labels_missing", "The job limits the loss of accuracy, but the evaluation data has no labels.")
+    limits = index_limits(model)
+    calibration, evaluation = (replace(feeder, limits=limits) for feeder in (calibration, evaluation))
     for feeder in (calibration, evaluation):
         _try(session, feeder)
     return _Baseline(model, description, session, calibration, evaluation, (scratch / task.model).stat().st_size)
@@ -131,12 +135,12 @@ def _try(session: Session, feeder: Feeder) -> None:
     try:
         session.run(feeder.rows_of_exactly(feeder.fixed_batch or 1))
     except RuntimeRefused as error:
-        raise refuse("model_not_runnable", f"The model fails on the first sample: {quoted(str(error))}") from error
+        raise refuse("model_not_runnable", f"The model fails on the first sample: {quoted(error.reason)}") from error
 
 
 def _candidates(
     prepared: Prepared | None, baseline: _Baseline, task: QuantizeTask, folder: Path, reporter: Reporter
-) -> tuple[Candidate, ...]:
+) -> Produced:
     if prepared is None:
         return plain_candidates(baseline.model, task, folder, reporter)
     output = predicting_output(baseline.description)
@@ -177,7 +181,7 @@ def _variants(
 
 def _conclude(
     variants: tuple[VariantOutcome, ...],
-    candidates: tuple[Candidate, ...],
+    produced: Produced,
     task: QuantizeTask,
     reporter: Reporter,
 ) -> QuantizeOutcome:
@@ -189,10 +193,10 @@ def _conclude(
         best=best,
         pareto=pareto_front(variants),
         variants=variants,
-        files=_files(candidates),
+        files=_files(produced.candidates),
         layers=chosen.layers,
         recipe=task.recipe,
-        environment=_environment(task),
+        environment=_environment(task, produced.calibrated_by),
         warnings=tuple(reporter.warnings),
     )
 
@@ -207,13 +211,14 @@ def _model_file(path: Path, key: str) -> OutputFile:
     return OutputFile(path=path.name, kind="model", media_type="application/octet-stream", variant_key=key)
 
 
-def _environment(task: QuantizeTask) -> Environment:
+def _environment(task: QuantizeTask, calibrated_by: str | None) -> Environment:
     return Environment(
         runtime="onnxruntime",
         runtime_version=onnxruntime_cpu.runtime_version(),
         cpu=cpu_model(),
         cpu_has_vnni=cpu_has_vnni(),
         threads=task.threads,
+        calibrated_by=calibrated_by,
         python=platform.python_version(),
         lowbit=lowbit_version(),
     )

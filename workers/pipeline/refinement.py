@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.contracts.recipe import Recipe
 from workers.pipeline.held_out import HeldOut, sqnr
 from workers.pipeline.reporter import Reporter
-from workers.pipeline.sensitivity import SensitivityProbe, best_ranges, sensitivities
+from workers.pipeline.sensitivity import PROBED, SensitivityProbe, best_ranges, sensitivities
 from workers.pipeline.smoothing import smoothings
 from workers.pipeline.statistics import Statistics, tensors_of
 from workers.pipeline.weights import rounded_weights
@@ -26,6 +26,10 @@ from workers.quantization.smoothing import Smoothing
 from workers.targets.onnxruntime_cpu import Prepared, placed
 
 MIN_MAX = 100.0
+
+UNIFORM_PERCENTILES = (99.99, 99.999)
+"""What `measured` tries on all tensors at once, beside min-max and the best range of each: errors of many tensors do
+not simply add up, so that one percentile for all can beat what was best for each alone."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ def refine(
 ) -> Refined:
     """Everything between calibration and the files."""
     measured = recipe.calibration_method == "measured"
-    probe = SensitivityProbe.of(prepared, held_out, threads=threads) if measured and held_out.batches else None
+    asked = held_out.first(PROBED)
+    probe = SensitivityProbe.of(prepared, asked, threads=threads) if measured and asked.batches else None
     full = {name: min_max_range(observer) for name, observer in statistics.ranges.items()}
     noises = None if probe is None else sensitivities(probe, full, reporter)
     chosen = smoothings(prepared, statistics, recipe, noises)
@@ -73,14 +78,16 @@ def refine(
         rounded,
         tuple(_after_smoothing(strategy, statistics, origin) for strategy in strategies),
         {tensor: smoothing.alpha for tensor, (_, smoothing) in origin.items()},
-        {seen_as.get(tensor, tensor): sqnr(held_out.signal, noise) for tensor, noise in (noises or {}).items()},
+        {seen_as.get(tensor, tensor): sqnr(asked.signal, noise) for tensor, noise in (noises or {}).items()},
     )
 
 
 def _named_strategies(recipe: Recipe) -> list[tuple[str, float | None]]:
     if recipe.calibration_method == "percentile":
         return [("percentile" if p < MIN_MAX else "min_max", p) for p in recipe.percentiles]
-    method = "min_max" if recipe.calibration_method == "measured" else recipe.calibration_method
+    if recipe.calibration_method == "measured":
+        return [("min_max", MIN_MAX), *(("percentile", p) for p in UNIFORM_PERCENTILES)]
+    method = recipe.calibration_method
     return [(method, MIN_MAX if method == "min_max" else None)]
 
 

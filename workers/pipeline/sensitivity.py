@@ -15,6 +15,9 @@ from workers.quantization.ranges import Range
 from workers.quantization.scheme import UINT8_ACTIVATIONS
 from workers.targets.onnxruntime_cpu import Prepared, Session, serialized
 
+PROBED = 32
+"""Held-out samples that each question is asked of: there are hundreds of questions."""
+
 _WORTH_TRYING = 0.01
 """Share of all noise from which on a tensor's other ranges are tried: the rest cannot add up to much."""
 

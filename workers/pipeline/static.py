@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from app.contracts.status import Stage
 from workers.pipeline.calibration import calibrate
-from workers.pipeline.candidates import Candidate, Draft, write_candidate
+from workers.pipeline.candidates import Candidate, Draft, Produced, write_candidate
 from workers.pipeline.feeding import Feeder, fitting_rows
 from workers.pipeline.held_out import HeldOut, hold_out, samples_held_out
 from workers.pipeline.layer_reports import layer_reports
@@ -31,7 +31,7 @@ def static_candidates(
     reporter: Reporter,
     *,
     output: str | None,
-) -> tuple[Candidate, ...]:
+) -> Produced:
     """Raises ProblemFound. `output`: the name of the float output that quality is judged by, if there is one."""
     reporter.enter(Stage.CALIBRATE)
     rows = fitting_rows(baseline, feeder, reporter)
@@ -47,10 +47,11 @@ def static_candidates(
     )
     reporter.enter(Stage.QUANTIZE)
     refined = refine(prepared, statistics, task.recipe, held_out, reporter, threads=task.threads)
-    drafts = [_draft(refined, strategy, feeder, task, reporter, rows=rows) for strategy in refined.strategies]
-    if task.recipe.calibration_method == "measured" and len(drafts) > 1:
-        drafts = [_best(drafts, held_out, reporter, threads=task.threads)]
-    return tuple(c for draft in drafts for c in _written(draft, task, folder))
+    strategies = refined.strategies
+    if held_out.batches:
+        strategies = (_best(refined, task, held_out, reporter),)
+    drafts = [_draft(refined, strategy, feeder, task, reporter, rows=rows) for strategy in strategies]
+    return Produced(tuple(c for draft in drafts for c in _written(draft, task, folder)), statistics.executor)
 
 
 def _samples(feeder: Feeder, task: QuantizeTask) -> int:
@@ -83,15 +84,15 @@ def _mean_errors(prepared: Prepared, errors: Mapping[str, LayerError]) -> dict[s
     return {name: e.bias for name, e in errors.items() if e.positions and has_correctable_bias(nodes[name])}
 
 
-def _best(drafts: list[Draft], held_out: HeldOut, reporter: Reporter, *, threads: int) -> Draft:
-    """The draft whose output is closest to the float model's on samples that shaped no range."""
-    if not held_out.batches:
-        return drafts[0]
-    quality = [held_out.sqnr_db(Session(serialized(d.model), threads=threads)) for d in drafts]
-    best = int(np.argmax(quality))
-    told = ", ".join(f"{d.label} {q:.1f} dB" for d, q in zip(drafts, quality, strict=True))
-    reporter.log(f"Output on the held-out samples: {told}.")
-    return drafts[best]
+def _best(refined: Refined, task: QuantizeTask, held_out: HeldOut, reporter: Reporter) -> Strategy:
+    """The ranges whose output is closest to the float model's on samples that shaped none of them."""
+    quality = []
+    for strategy in refined.strategies:
+        model = build(refined.prepared, strategy.ranges, task.recipe, rounded=refined.rounded)
+        quality.append(held_out.sqnr_db(Session(serialized(model), threads=task.threads)))
+    told = ", ".join(f"{s.label} {q:.1f} dB" for s, q in zip(refined.strategies, quality, strict=True))
+    reporter.log(f"Output on the held-out samples, before bias correction: {told}.")
+    return refined.strategies[int(np.argmax(quality))]
 
 
 def _written(draft: Draft, task: QuantizeTask, folder: Path) -> list[Candidate]:

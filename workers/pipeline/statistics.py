@@ -40,6 +40,8 @@ class Statistics:
     averages: dict[str, MovingAverageObserver] = field(default_factory=dict)
     channels: dict[str, ChannelObserver] = field(default_factory=dict)
     moments: dict[HessianKey, SecondMomentObserver] = field(default_factory=dict)
+    executor: str | None = None
+    """Who ran the model; None while nobody did, or had to."""
 
     @property
     def tensors(self) -> tuple[str, ...]:

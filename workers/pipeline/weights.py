@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+import onnx_ir as ir
 
 from app.contracts.recipe import Recipe
 from workers.pipeline.reporter import Reporter
@@ -11,7 +12,6 @@ from workers.quantization.observers import Window
 from workers.quantization.rounding.rounded_weight import RoundedWeight, round_weight
 from workers.quantization.scheme import weight_scheme
 from workers.quantization.smoothing import Smoothing
-from workers.quantization.weighted_operators import WeightSite
 from workers.targets.onnxruntime_cpu import Prepared
 
 DoubleArray = npt.NDArray[np.float64]
@@ -34,7 +34,7 @@ def rounded_weights(
         assert weight is not None
         key = hessian_key(nodes[site.node], site)
         hessian = None if key is None else _hessian(statistics, key, smoothed)
-        limited = recipe.reduce_range and not _is_depthwise(weight, site)
+        limited = recipe.reduce_range and not _is_depthwise(nodes[site.node], weight)
         found[site.node] = round_weight(weight, scheme, axis=site.axis, limited=limited, hessian=hessian)
         reporter.progress(len(found), len(sites), "weights")
     return found
@@ -55,6 +55,10 @@ def _hessian(
     return moments.sums
 
 
-def _is_depthwise(weight: npt.NDArray[np.float32], site: WeightSite) -> bool:
-    """One input channel for each output channel: these kernels widen their products before they add them."""
-    return site.op_type == "Conv" and weight.shape[1] == 1
+def _is_depthwise(node: ir.Node, weight: npt.NDArray[np.float32]) -> bool:
+    """One output for one input channel: these kernels widen their products before they add them.
+
+    With several outputs for each input, or a single input channel, the kernels are the ordinary ones and saturate.
+    """
+    group = node.attributes.get_int("group", 1)
+    return node.op_type == "Conv" and weight.shape[1] == 1 and group == weight.shape[0] > 1

@@ -20,3 +20,15 @@ def with_observed_outputs(model: ir.Model, tensors: Iterable[str]) -> tuple[onnx
         watched.graph.outputs.append(value)
         added.append(value.name or "")
     return ir.to_proto(watched), tuple(added)
+
+
+def observing(model: ir.Model, tensors: Iterable[str]) -> ir.Model:
+    """A copy, sharing the weights, that gives out these computed tensors and nothing else: the rest is not computed."""
+    watched = model.clone()
+    values = {v.name: v for node in watched.graph for v in node.outputs}
+    wanted = [values[name] for name in tensors]
+    for value in wanted:
+        value.type = value.type or ir.TensorType(ir.DataType.FLOAT)
+    watched.graph.outputs.clear()
+    watched.graph.outputs.extend(wanted)
+    return watched

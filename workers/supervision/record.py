@@ -132,6 +132,7 @@ def _variant(job: Job, found: VariantOutcome, *, best: bool) -> Variant:
         metrics=found.metrics.model_dump(mode="json"),
         admissible=found.admissible,
         best=best,
+        layers=[layer.model_dump(mode="json") for layer in found.layers],
     )
 
 

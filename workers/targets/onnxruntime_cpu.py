@@ -15,6 +15,8 @@ from app.contracts.recipe import Recipe
 from app.contracts.result import LayerReport
 from workers.quantization.affine import choose_qparams
 from workers.quantization.channel_skew import SKEWED, channel_skew
+from workers.quantization.executor.protocol import RuntimeRefused
+from workers.quantization.executor.runtime_errors import refusal
 from workers.quantization.opset import OpsetNotConvertible, raise_opset
 from workers.quantization.passes.correct_bias import correct_bias
 from workers.quantization.passes.equalize import equalize
@@ -29,11 +31,24 @@ from workers.quantization.ranges import Range
 from workers.quantization.rounding.rounded_weight import RoundedWeight
 from workers.quantization.scheme import UINT8_ACTIVATIONS, weight_scheme
 
+__all__ = [
+    "NAME",
+    "Prepared",
+    "RuntimeRefused",
+    "Session",
+    "build",
+    "placed",
+    "prepare",
+    "quiet_logs",
+    "runtime_form",
+    "runtime_version",
+    "serialized",
+    "stamped",
+]
+
 NAME = "onnxruntime-cpu"
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
-
-_SIGNS_OF_NO_MEMORY = ("failed to allocate memory", "bad allocation", "bad_alloc", "out of memory")
 
 _FATAL_ONLY = 4  # ONNX Runtime's severity; its warnings name files and go to stderr unasked
 
@@ -53,10 +68,6 @@ class Prepared:
         )
 
 
-class RuntimeRefused(Exception):
-    """ONNX Runtime cannot load or run the model; the message is the first line of its reason."""
-
-
 class Session:
     """A model loaded for inference."""
 
@@ -65,8 +76,8 @@ class Session:
             self._session = ort.InferenceSession(
                 model, _options(threads, optimized=optimized), providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # every failure has a class of its own, none of them exported
-            raise _fact(error) from error
+        except Exception as error:
+            raise refusal(error) from error
         self.inputs = tuple(i.name for i in self._session.get_inputs())
         self.outputs = tuple(o.name for o in self._session.get_outputs())
 
@@ -79,7 +90,7 @@ class Session:
         try:
             results = self._session.run(names, given)
         except Exception as error:
-            raise _fact(error) from error
+            raise refusal(error) from error
         return dict(zip(names, results, strict=True))
 
     def timed(self, feeds: Arrays) -> Callable[[], float]:
@@ -195,11 +206,3 @@ def _options(threads: int, *, optimized: bool) -> ort.SessionOptions:
     if not optimized:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return options
-
-
-def _fact(error: Exception) -> Exception:
-    """ONNX Runtime's errors as ours. That it ran out of memory shows in the message only."""
-    message = (str(error).splitlines() or [type(error).__name__])[0]
-    if any(sign in message.lower() for sign in _SIGNS_OF_NO_MEMORY):
-        return MemoryError(message)
-    return RuntimeRefused(message)

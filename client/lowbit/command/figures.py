@@ -33,5 +33,9 @@ def milliseconds(value: float | None) -> str:
     return NOT_MEASURED if value is None else f"{value:.3g} ms" if value < 100 else f"{value:.0f} ms"
 
 
+def decibels(value: float | None) -> str:
+    return NOT_MEASURED if value is None else f"{value:.1f} dB"
+
+
 def factor(value: float | None) -> str:
     return NOT_MEASURED if value is None else f"{value:.2f}x"

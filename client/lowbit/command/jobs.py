@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from lowbit.command.following import conclude, follow
+from lowbit.command.layers import print_layers
 from lowbit.command.options import AfterOption, Format, FormatOption, LimitOption, TimeoutOption, examples
 from lowbit.command.printing import print_facts, print_json, print_lines, print_table
 from lowbit.command.progress import display, headline
@@ -87,6 +88,20 @@ def _until_done(job_id: str, timeout: float | None, output: Format, *, shown_as:
         with display(shown_as) as shown:
             follow(job, shown, timeout=timeout, output=output)
         conclude(job, output, files=[])
+
+
+@jobs.command(epilog=examples("lowbit jobs layers job_0198...", "lowbit jobs layers var_0198... --format json"))
+def layers(
+    job_or_variant: Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or a variant's.")],
+    output: FormatOption = Format.HUMAN,
+) -> None:
+    """Show what became of each layer of JOB's best variant, and why.
+
+    Layers come in the order of the graph. A layer's SQNR is that of its own output, given the float model's inputs.
+    """
+    with connected(output) as client:
+        found = client.layers(job_or_variant)
+    print_layers(found, output)
 
 
 @jobs.command(epilog=examples("lowbit jobs cancel job_0198..."))

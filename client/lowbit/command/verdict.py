@@ -15,21 +15,21 @@ def print_verdict(job: "Job") -> None:
     result = job.result
     if result is None:
         return
-    print_table(("", "float", "int8", "change"), comparison(result))
+    print_table(("", "float", "best", "change"), comparison(result))
     print_lines(["", result["verdict"]])
     print_lines(f"Warning: {warning['detail']}" for warning in job.warnings)
 
 
 def comparison(result: JobResult) -> list[tuple[str, str, str, str]]:
-    float_model, int8 = result["baseline"], result["best"]
-    smaller = float_model["size_bytes"] / int8["size_bytes"] if int8["size_bytes"] else None
+    float_model, best = result["baseline"], result["best"]
+    smaller = float_model["size_bytes"] / best["size_bytes"] if best["size_bytes"] else None
     return [
-        ("variant", float_model["label"], int8["label"], ""),
-        ("accuracy", _accuracy(float_model), _accuracy(int8), points(int8["accuracy_delta"])),
-        ("agreement", "", share(int8["agreement"], int8["agreement_ci95"]), ""),
-        ("size", size(float_model["size_bytes"]), size(int8["size_bytes"]), f"{factor(smaller)} smaller"),
-        ("latency p50", milliseconds(_median(float_model)), milliseconds(_median(int8)), ""),
-        ("speed", factor(float_model["speedup"] or 1.0), factor(int8["speedup"]), ""),
+        ("variant", float_model["label"], best["label"], ""),
+        ("accuracy", _accuracy(float_model), _accuracy(best), points(best["accuracy_delta"])),
+        ("agreement", "", share(best["agreement"], best["agreement_ci95"]), ""),
+        ("size", size(float_model["size_bytes"]), size(best["size_bytes"]), f"{factor(smaller)} smaller"),
+        ("latency p50", milliseconds(_median(float_model)), milliseconds(_median(best)), ""),
+        ("speed", factor(float_model["speedup"] or 1.0), factor(best["speedup"]), ""),
     ]
 
 

@@ -14,7 +14,7 @@ COMMANDS = {
     "download",
     "version",
     *(f"{kind} {verb}" for kind in ("models", "datasets") for verb in ("upload", "list", "show", "delete")),
-    *(f"jobs {verb}" for verb in ("list", "show", "watch", "wait", "cancel")),
+    *(f"jobs {verb}" for verb in ("list", "show", "watch", "wait", "layers", "cancel")),
     "recipes list",
     "recipes show",
 }

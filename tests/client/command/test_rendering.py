@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from lowbit.command.figures import factor, milliseconds, points, share, size
+from lowbit.command.figures import decibels, factor, milliseconds, points, share, size
 from lowbit.command.following import conclude, leave
 from lowbit.command.inspected import facts
+from lowbit.command.layers import print_layers
 from lowbit.command.options import Format
 from lowbit.command.printing import print_table, printable
 from lowbit.command.progress import Lines, headline
@@ -16,6 +17,7 @@ from lowbit.job import Job
 from lowbit.problem import Problem
 
 from tests.client.jobs_on_paper import job, metrics, result
+from tests.client.layers_on_paper import FIGURES, layer
 
 
 @pytest.mark.parametrize(
@@ -36,13 +38,14 @@ def test_sizes(byte_count: int | None, text: str) -> None:
 
 
 def test_what_was_not_measured_is_no_zero() -> None:
-    assert {size(None), share(None), points(None), milliseconds(None), factor(None)} == {"-"}
+    assert {size(None), share(None), points(None), milliseconds(None), factor(None), decibels(None)} == {"-"}
     assert (share(0.0), points(0.0), milliseconds(0.0), factor(0.0)) == ("0.00 %", "+0.00 points", "0 ms", "0.00x")
 
 
 def test_figures_have_their_units() -> None:
     assert share(0.945, (0.92, 0.97)) == "94.50 % (92.0 to 97.0)"
     assert points(-0.005) == "-0.50 points"
+    assert (decibels(0.0), decibels(36.25)) == ("0.0 dB", "36.2 dB")
     assert (milliseconds(2.345), milliseconds(1234.5)) == ("2.35 ms", "1234 ms")
 
 
@@ -63,7 +66,7 @@ def test_a_finished_job_prints_the_comparison_the_verdict_and_the_files(capsys: 
     conclude(job(warnings=[{"code": "few", "detail": "Only 90 samples."}]), Format.HUMAN, [Path("out/model.onnx")])
     lines = [re.split(r"\s{2,}", line.strip()) for line in capsys.readouterr().out.splitlines()]
     assert lines == [
-        ["float", "int8", "change"],
+        ["float", "best", "change"],
         ["variant", "float32", "percentile 99.99"],
         ["accuracy", "95.00 % (92.0 to 98.0)", "94.50 %", "-0.50 points"],
         ["agreement", "99.00 %"],
@@ -176,3 +179,28 @@ def test_a_model_is_shown_with_what_its_inspection_found() -> None:
         "input x": "float32 [batch, 4]",
         "problem": "Bad. Worse. Hint: Do better.",
     }
+
+
+def test_layers_are_shown_in_the_order_of_the_graph(capsys: pytest.CaptureFixture[str]) -> None:
+    unmeasured = {**FIGURES, "output_sqnr_db": None, "range_method": "min-max"}
+    left = layer("a", op_type="Conv", quantized=False, reason="Excluded by name.", figures=None)
+    print_layers([layer("z"), left, layer("m", figures=unmeasured)], Format.HUMAN)
+    assert [re.split(r"\s{2,}", line) for line in capsys.readouterr().out.splitlines()] == [
+        ["NODE", "OP", "QUANTIZED", "SQNR", "RANGE", "REASON"],
+        ["z", "MatMul", "yes", "36.2 dB", "percentile 99.99", "int8 weight, uint8 input."],
+        ["a", "Conv", "no", "-", "-", "Excluded by name."],
+        ["m", "MatMul", "yes", "-", "min-max", "int8 weight, uint8 input."],
+    ]
+
+
+def test_layers_of_a_float_model_are_an_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
+    print_layers([], Format.HUMAN)
+    print_layers([], Format.JSON)
+    table, listed = capsys.readouterr().out.split("\n", 1)
+    assert table.split() == ["NODE", "OP", "QUANTIZED", "SQNR", "RANGE", "REASON"]
+    assert json.loads(listed) == {"object": "list", "data": []}
+
+
+def test_quiet_layers_are_names_that_can_be_excluded(capsys: pytest.CaptureFixture[str]) -> None:
+    print_layers([layer("z"), layer("a")], Format.QUIET)
+    assert capsys.readouterr().out == "z\na\n"

@@ -1,4 +1,6 @@
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -7,30 +9,42 @@ import pytest
 from app.contracts.objective import Benchmark, Objective
 from app.contracts.recipe import PRESETS
 from tests.workers.quantization.small_models import two_matmuls
-from workers.pipeline.candidates import Candidate, build_candidates
+from workers.pipeline.candidates import Candidate
+from workers.pipeline.feeding import feeder_for
+from workers.pipeline.model_inspection import describe
+from workers.pipeline.npz import open_archive
 from workers.pipeline.protocol import QuantizeTask
 from workers.pipeline.reporter import Reporter
-from workers.quantization.observers import FloatBitsObserver
-from workers.targets.onnxruntime_cpu import prepare
+from workers.pipeline.static import static_candidates
+from workers.targets.onnxruntime_cpu import Session, prepare
+
+DATA = np.linspace(-1.0, 1.0, 2 * 3 * 16, dtype=np.float32).reshape(2, 3, 16)
 
 
-def candidates_of(folder: Path, reporter: Reporter, *percentiles: float) -> tuple[Candidate, ...]:
-    recipe = PRESETS["int8-balanced"].model_copy(update={"percentiles": percentiles})
-    task = QuantizeTask(
-        model="m", calibration="c", model_name="m.onnx", target="onnxruntime-cpu", recipe=recipe,
-        objective=Objective(), benchmark=Benchmark(), threads=1,
-    )  # fmt: skip
-    prepared = prepare(two_matmuls(), recipe)
-    statistics = {name: FloatBitsObserver() for name in prepared.placement.observed}
-    for observer in statistics.values():
-        observer.observe(np.linspace(-1.0, 1.0, 100, dtype=np.float32))
-    return build_candidates(prepared, statistics, task, folder, reporter)
+@pytest.fixture
+def candidates_of(npz: Any, tmp_path: Path) -> Any:
+    """A function from percentiles to the candidates of two products, in the folder `models`."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+
+    def made(*percentiles: float) -> tuple[Candidate, ...]:
+        recipe = PRESETS["int8-balanced"].model_copy(update={"percentiles": percentiles})
+        task = QuantizeTask(
+            model="m", calibration="c", model_name="m.onnx", target="onnxruntime-cpu", recipe=recipe,
+            objective=Objective(), benchmark=Benchmark(), threads=1,
+        )  # fmt: skip
+        model, reporter = two_matmuls(), Reporter(io.StringIO())
+        feeder = feeder_for(describe(model), open_archive(npz(x=DATA)), reporter)
+        session = Session(model.SerializeToString(), threads=1)
+        return static_candidates(prepare(model, recipe), session, feeder, task, folder, reporter, output="y")
+
+    return made
 
 
-def test_percentiles_that_differ_in_the_last_digit_keep_files_of_their_own(tmp_path: Path, reporter: Reporter) -> None:
-    found = candidates_of(tmp_path, reporter, 99.99991, 99.99992, 99.9999999)
+def test_percentiles_that_differ_in_the_last_digit_keep_files_of_their_own(tmp_path: Path, candidates_of: Any) -> None:
+    found = candidates_of(99.99991, 99.99992, 99.9999999)
     assert [c.key for c in found] == ["p99.99991", "p99.99992", "p99.9999999"]
-    assert {p.name for p in tmp_path.iterdir()} == {f"m_int8_{c.key}.onnx" for c in found}
+    assert {p.name for p in (tmp_path / "models").iterdir()} == {f"m_int8_{c.key}.onnx" for c in found}
     for candidate in found:
         facts = {p.key: p.value for p in onnx.load(candidate.path).metadata_props}
         assert float(facts["lowbit.percentile"]) == candidate.percentile
@@ -46,7 +60,7 @@ def test_percentiles_that_differ_in_the_last_digit_keep_files_of_their_own(tmp_p
     ],
 )
 def test_a_candidate_is_called_after_its_percentile(
-    tmp_path: Path, reporter: Reporter, percentile: float, key: str, label: str
+    candidates_of: Any, percentile: float, key: str, label: str
 ) -> None:
-    (found,) = candidates_of(tmp_path, reporter, percentile)
+    (found,) = candidates_of(percentile)
     assert (found.key, found.label) == (key, label)

@@ -10,11 +10,12 @@ import pytest
 from app.contracts.problem import ProblemFound
 from app.contracts.recipe import PRESETS
 from tests.workers.quantization.small_models import residual_cnn, two_matmuls
-from workers.pipeline.calibration import Statistics, calibrate
+from workers.pipeline.calibration import calibrate
 from workers.pipeline.feeding import feeder_for
 from workers.pipeline.model_inspection import describe
 from workers.pipeline.npz import open_archive
 from workers.pipeline.reporter import Reporter
+from workers.pipeline.statistics import Statistics, empty_statistics
 from workers.targets.onnxruntime_cpu import prepare
 
 
@@ -29,7 +30,10 @@ def images(n: int) -> Any:
 
 def statistics_of(model: onnx.ModelProto, path: Path, reporter: Reporter, **options: Any) -> Statistics:
     feeder = feeder_for(describe(model), open_archive(path), reporter)
-    return calibrate(prepare(model, PRESETS["int8-fast"]), feeder, reporter, threads=1, **options)
+    recipe = PRESETS["int8-fast"]
+    prepared = prepare(model, recipe)
+    nothing = empty_statistics(prepared.model.graph, prepared.placement, recipe)
+    return calibrate(prepared, feeder, reporter, statistics=nothing, threads=1, **options)
 
 
 def test_a_fixed_batch_is_filled_by_repeating_the_last_sample_and_says_so(npz: Any, reporter: Reporter) -> None:
@@ -57,14 +61,15 @@ def test_data_that_does_not_fit_is_refused(npz: Any, reporter: Reporter) -> None
 
 def test_padding_a_fixed_batch_does_not_move_the_extremes(npz: Any, reporter: Reporter) -> None:
     path = npz(x=images(6))
-    one, other = (statistics_of(fixed_batch(residual_cnn(), n), path, reporter) for n in (4, 3))
+    one, other = (statistics_of(fixed_batch(residual_cnn(), n), path, reporter).ranges for n in (4, 3))
+    assert one
     for name in one:
         assert (one[name].low, one[name].high) == pytest.approx((other[name].low, other[name].high), rel=1e-5)
 
 
 def test_statistics_of_inputs_are_exact_and_a_limit_is_honoured(npz: Any, reporter: Reporter, events: Any) -> None:
     x = images(20)
-    found = statistics_of(residual_cnn(), npz(x=x), reporter, samples=11)
+    found = statistics_of(residual_cnn(), npz(x=x), reporter, samples=11).ranges
     assert found["x"].total == x[:11].size
     assert (found["x"].low, found["x"].high) == (float(x[:11].min()), float(x[:11].max()))
     assert events()[-1] == {"event": "progress", "completed": 11, "total": 11, "unit": "samples"}
@@ -81,7 +86,7 @@ def test_a_model_that_turns_the_data_into_nan_is_refused_by_tensor(npz: Any, rep
 def test_masks_are_set_apart_and_reported(npz: Any, reporter: Reporter) -> None:
     x = np.ones((2, 3, 16), np.float32)
     x[0, 0, 0] = -2.0e30
-    found = statistics_of(two_matmuls(), npz(x=x), reporter)
+    found = statistics_of(two_matmuls(), npz(x=x), reporter).ranges
     assert (found["x"].low, found["x"].high, found["x"].huge) == (1.0, 1.0, 1)
     assert "1 values of x" in reporter.warnings[0].detail
 

@@ -1,11 +1,16 @@
-"""A job's process is not trusted with names: only plain files of its own output folder are published."""
+"""A job's process is not trusted with names: only plain files of its own output folder are published.
+
+What it found is stored as it came.
+"""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from workers.supervision.record import OutputNotPlain, _opened
+from app.contracts.result import LayerReport, Metrics, VariantOutcome
+from app.tables import Job
+from workers.supervision.record import OutputNotPlain, _opened, _variant
 
 
 def test_a_plain_file_is_published(tmp_path: Path) -> None:
@@ -34,3 +39,14 @@ def test_a_linked_output_folder_publishes_nothing(tmp_path: Path) -> None:
     (tmp_path / "outputs").symlink_to(tmp_path / "ours")
     with pytest.raises(OutputNotPlain), _opened(tmp_path / "outputs", "admin.key"):
         pass
+
+
+def test_a_variant_keeps_its_own_layers_in_their_order() -> None:
+    layers = tuple(LayerReport(node=n, op_type="Conv", quantized=n == "b", reason="why") for n in ("b", "a"))
+    metrics = Metrics(size_bytes=1)
+    found = VariantOutcome(key="k", role="candidate", label="l", metrics=metrics, admissible=True, layers=layers)
+    row = _variant(Job(id="job_1", tenant_id="tnt_1"), found, best=True)
+    assert row.layers == [
+        {"node": "b", "op_type": "Conv", "quantized": True, "reason": "why", "figures": None},
+        {"node": "a", "op_type": "Conv", "quantized": False, "reason": "why", "figures": None},
+    ]

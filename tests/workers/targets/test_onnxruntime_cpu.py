@@ -8,25 +8,38 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from app.contracts.recipe import PRESETS
+from app.contracts.recipe import PRESETS, Recipe
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
+from workers.quantization.constants import float_constant_of
 from workers.quantization.error_metrics import sqnr_db
 from workers.quantization.observation import with_observed_outputs
-from workers.quantization.observers import FloatBitsObserver
-from workers.targets.onnxruntime_cpu import RuntimeRefused, Session, build, prepare
+from workers.quantization.rounding.rounded_weight import RoundedWeight, round_weight
+from workers.quantization.scheme import weight_scheme
+from workers.targets.onnxruntime_cpu import Prepared, RuntimeRefused, Session, build, prepare, stamped
 
 RECIPE = PRESETS["int8-fast"]
 
 
-def quantized(model: onnx.ModelProto, feeds: Any, recipe: Any = RECIPE, percentile: float = 100.0) -> Any:
+def weights_of(prepared: Prepared) -> Any:
+    """(weight, axis) by operator."""
+    nodes = {node.name: node for node in prepared.model.graph}
+    sites = [site for site in prepared.placement.weights if site.op_type != "Gather"]
+    return {s.node: (float_constant_of(nodes[s.node].inputs[s.weight_input]), s.axis) for s in sites}
+
+
+def rounded_weight(weight: Any, axis: int, recipe: Recipe) -> RoundedWeight:
+    scheme = weight_scheme(reduce_range=False, per_channel=recipe.per_channel)
+    return round_weight(weight, scheme, axis=axis, limited=recipe.reduce_range)
+
+
+def quantized(model: onnx.ModelProto, feeds: Any, recipe: Any = RECIPE) -> Any:
     """The QDQ model with ranges from `feeds`."""
     prepared = prepare(model, recipe)
     graph, names = with_observed_outputs(prepared.model, prepared.placement.observed)
     values = {**feeds, **Session(graph.SerializeToString(), threads=1).run(feeds, names)}
-    statistics = {name: FloatBitsObserver() for name in prepared.placement.observed}
-    for name, observer in statistics.items():
-        observer.observe(values[name])
-    built = build(prepared, statistics, recipe, percentile=percentile, metadata={"lowbit.version": "1"})
+    ranges = {name: (float(values[name].min()), float(values[name].max())) for name in prepared.placement.observed}
+    rounded = {name: rounded_weight(*found, recipe) for name, found in weights_of(prepared).items()}
+    built = stamped(build(prepared, ranges, recipe, rounded=rounded), {"lowbit.version": "1"})
     onnx.checker.check_model(built, full_check=True)
     return built
 
@@ -92,13 +105,27 @@ def test_building_does_not_change_what_was_prepared() -> None:
     assert quantized(model, feeds).SerializeToString() == quantized(model, feeds).SerializeToString()
 
 
-def test_codes_in_the_file_are_within_seven_bits_when_asked() -> None:
-    for reduce_range, reach in ((True, 64), (False, 127)):
+def largest_pair(codes: Any) -> int:
+    """The largest |a + b| of two neighbours of one sign; neighbours are input channels of a kernel's position."""
+    rows = np.moveaxis(codes.astype(np.int32), 1, -1).reshape(len(codes), -1)
+    padded = np.pad(rows, ((0, 0), (0, rows.shape[1] % 2)))
+    first, second = padded[:, ::2], padded[:, 1::2]
+    return int(np.abs(first + second)[first * second > 0].max(initial=0))
+
+
+def test_neighbouring_codes_in_the_file_cannot_saturate_sixteen_bits_when_asked() -> None:
+    for reduce_range in (True, False):
         built = quantized(residual_cnn(), images(), RECIPE.model_copy(update={"reduce_range": reduce_range}))
         codes = [numpy_helper.to_array(t) for t in built.graph.initializer if t.name.endswith("_quantized")]
-        weights = [c.astype(np.int32) for c in codes if c.dtype == np.int8]
-        assert max(np.abs(c).max() for c in weights) <= reach
-        assert max(np.abs(c).max() for c in weights) >= reach - 1
+        weights = [
+            c for c in codes if c.dtype == np.int8
+        ]  # Conv [O, C, h, w], and the Gemm [N, K] is stored transposed
+        assert len(weights) == 4
+        pairs = [largest_pair(c) for c in weights]
+        # 255 * 128 = 32,640 is below 32,767, and 255 * 129 = 32,895 above
+        assert max(pairs) <= 128 if reduce_range else max(pairs) > 128
+        # without a limit the largest weight of every row meets the last code; with one, rows still use what they may
+        assert all(max(pair, np.abs(c.astype(int)).max()) >= 127 for pair, c in zip(pairs, weights, strict=True))
 
 
 def test_an_embedding_becomes_a_table_of_bytes() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import onnx_ir as ir
 import onnxruntime as ort
 
-from workers.quantization.executor.protocol import Array, RuntimeRefused, ValueNotInGraph, checked_feeds
+from workers.quantization.executor.protocol import Array, ValueNotInGraph, checked_feeds
+from workers.quantization.executor.runtime_errors import refusal
 
 LARGEST_MESSAGE = 1 << 30
 """Bytes of weights. A protobuf message ends at 2 GiB, and while it is passed on there are two copies of it."""
@@ -47,8 +48,8 @@ class OnnxRuntimeExecutor:
             self._loaded = names
         try:
             results: list[Array] = self._session.run(list(names), dict(feeds))
-        except Exception as error:  # every failure has a class of its own, none of them exported
-            raise RuntimeRefused(_first_line(error)) from error
+        except Exception as error:
+            raise refusal(error) from error
         return results
 
     def _constants(self, names: Sequence[str]) -> dict[str, Array]:
@@ -76,7 +77,7 @@ def _load(model: ir.Model, threads: int, providers: list[str]) -> ort.InferenceS
         try:
             return ort.InferenceSession(source, _options(threads), providers=providers)
         except Exception as error:
-            raise RuntimeRefused(_first_line(error)) from error
+            raise refusal(error) from error
 
 
 def _source(model: ir.Model, folder: Path) -> str | bytes:
@@ -98,7 +99,3 @@ def _options(threads: int) -> ort.SessionOptions:
     # a pool that spins while it waits takes the cores from torch in the same process: up to five times slower
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

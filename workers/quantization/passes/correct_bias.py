@@ -44,9 +44,11 @@ def _holder_of_bias(node: ir.Node) -> tuple[ir.Node, int] | None:
     if not sole_reader_follows(value):
         return None
     (reader,) = value.consumers()
+    if reader.op_type != "Add":
+        return None
     index = 1 if reader.inputs[0] is value else 0
     constant = float_constant_of(reader.inputs[index])
     weight = float_constant_of(node.inputs[1])
-    if reader.op_type != "Add" or constant is None or weight is None or constant.shape != (weight.shape[-1],):
+    if constant is None or weight is None or constant.shape != (weight.shape[-1],):
         return None
     return reader, index

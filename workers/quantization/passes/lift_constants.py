@@ -16,15 +16,33 @@ from onnx_ir.passes import common
 
 
 def lift_constants(model: ir.Model) -> ir.Model:
-    for graph_pass in (
-        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
-        common.IdentityEliminationPass(),
-        common.RemoveInitializersFromInputsPass(),
-        common.NameFixPass(),
-    ):
-        model = graph_pass(model).model
+    model = common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model).model
+    if not _hands_out_outer_values(model.graph):
+        model = common.IdentityEliminationPass()(model).model
+    model = common.RemoveInitializersFromInputsPass()(model).model
+    model = common.NameFixPass()(model).model
     _name_nodes(model.graph)
     return model
+
+
+def _hands_out_outer_values(graph: ir.Graph) -> bool:
+    """True when a branch is nothing but Identity(value from outside): without it, the branch would have no output."""
+    bodies = [body for node in ir.traversal.RecursiveGraphIterator(graph) for body in _bodies(node)]
+    outputs = [(body, value.producer()) for body in bodies for value in body.outputs]
+    return any(
+        node is not None and node.op_type == "Identity" and _is_from_outside(node.inputs[0], body)
+        for body, node in outputs
+    )
+
+
+def _bodies(node: ir.Node) -> list[ir.Graph]:
+    return [a.as_graph() for a in node.attributes.values() if a.type == ir.AttributeType.GRAPH]
+
+
+def _is_from_outside(value: ir.Value | None, body: ir.Graph) -> bool:
+    producer = None if value is None else value.producer()
+    inside = producer is not None and producer.graph is body
+    return not inside and value not in body.inputs
 
 
 def _name_nodes(graph: ir.Graph) -> None:

@@ -28,7 +28,7 @@ def test_rounded_rows_within_the_reach_fit_16_bits_after_the_limit(rows: np.ndar
     scale = np.maximum(pair_reach(rows, q_max=127) / np.float32(127), np.float32(1e-20))
     codes = limit_pairs(np.clip(np.rint(rows / scale[:, np.newaxis]), -127, 127).astype(np.int8))
     low, high = _worst_sums(codes)
-    assert -32768 <= low
+    assert low >= -32768
     assert high <= 32767
     # half a code of rounding, and one that the limit may take
     assert np.all(np.abs(codes * scale[:, np.newaxis] - rows) <= 1.5001 * scale[:, np.newaxis])

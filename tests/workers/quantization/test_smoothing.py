@@ -1,0 +1,136 @@
+"""The choice of factors: what it predicts is compared with what rounding really costs."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.quantization.affine import choose_qparams, choose_weight_qparams, fake_quantize
+from workers.quantization.scheme import UINT8_ACTIVATIONS, weight_scheme
+from workers.quantization.smoothing import (
+    NEAREST_SHARE,
+    ChannelStatistics,
+    choose_smoothing,
+    predicted_noise,
+    smoothing_factors,
+)
+
+K, N, ROWS = 48, 32, 512
+
+
+def tensor(seed: int = 0, *, outliers: Any = (5, 17), strength: float = 40.0, shift: float = 0.0) -> Any:
+    x = np.random.default_rng(seed).normal(shift, 1.0, size=(ROWS, K)).astype(np.float32)
+    x[:, list(outliers)] *= strength
+    return x
+
+
+def matrix(seed: int = 1, columns: int = N) -> Any:
+    return (np.random.default_rng(seed).normal(size=(K, columns)) * 0.1).astype(np.float32)
+
+
+def statistics(x: Any) -> ChannelStatistics:
+    wide = x.astype(np.float64)
+    return ChannelStatistics(wide.min(axis=0), wide.max(axis=0), np.square(wide).mean(axis=0))
+
+
+def measured_noise(x: Any, w: Any, factors: Any) -> float:
+    """Mean over rows of || Q(x / s) Q(s W) - x W ||^2, by really rounding both: uint8 and int8 per column."""
+    divided, scaled = (x / factors).astype(np.float32), (w * factors[:, np.newaxis]).astype(np.float32)
+    rounded = fake_quantize(divided, choose_qparams(divided.min(), divided.max(), UINT8_ACTIVATIONS))
+    per_column = weight_scheme(reduce_range=False, per_channel=True)
+    weight = fake_quantize(scaled, choose_weight_qparams(scaled, per_column, axis=1))
+    error = rounded.astype(np.float64) @ weight - x.astype(np.float64) @ w
+    return float(np.square(error).sum(axis=1).mean())
+
+
+def db(ratio: float) -> float:
+    return 10.0 * float(np.log10(ratio))
+
+
+@pytest.mark.parametrize("seed", range(4))
+# not (200, 1.5): a step of 6 turns all other values into zeros, and errors of one sign add up in a product
+@pytest.mark.parametrize(("strength", "shift"), [(10.0, 0.0), (40.0, 0.0), (200.0, 0.0), (10.0, 1.5), (40.0, 1.5)])
+def test_an_outlier_channel_is_smoothed_and_the_gain_comes_true(seed: int, strength: float, shift: float) -> None:
+    x, w = tensor(seed, strength=strength, shift=shift), matrix(seed + 100)
+    found = choose_smoothing(statistics(x), [w], weight_share=NEAREST_SHARE)
+    assert found is not None
+    gain = db(measured_noise(x, w, np.ones(K, np.float32)) / measured_noise(x, w, found.factors))
+    assert gain == pytest.approx(found.gain_db, abs=1.5)
+    assert gain > 1.0
+    others = np.delete(found.factors, [5, 17])
+    assert found.factors[[5, 17]].min() > others.max()
+
+
+@pytest.mark.parametrize("factors", [np.ones(K), np.geomspace(0.1, 10.0, K)], ids=["plain", "skewed"])
+def test_the_predicted_noise_is_the_noise_of_really_rounding(factors: Any) -> None:
+    x, w = tensor(7, strength=20.0), matrix(8)
+    predicted = predicted_noise(statistics(x), w.astype(np.float64), factors, weight_share=NEAREST_SHARE)
+    assert db(measured_noise(x, w, factors.astype(np.float32)) / predicted) == pytest.approx(0.0, abs=1.5)
+
+
+def test_values_far_below_half_a_step_lose_no_more_than_themselves() -> None:
+    # one channel sets a step of 2000 / 255 = 7.8, all others are below 0.5: they become zero
+    x = np.random.default_rng(0).uniform(-0.5, 0.5, size=(ROWS, K)).astype(np.float32)
+    x[:, 0] = np.random.default_rng(1).choice([-1000.0, 1000.0], ROWS)
+    w = matrix()
+    w[0] = 0.0
+    predicted = predicted_noise(statistics(x), w.astype(np.float64), np.ones(K), weight_share=NEAREST_SHARE)
+    # sum over k of E[x_k^2] ||W_k||^2 with E[x^2] = 1/12 for a uniform x of width 1
+    lost = float(np.square(w, dtype=np.float64).sum()) / 12.0
+    assert predicted == pytest.approx(lost, rel=0.1)
+
+
+def test_equal_channels_are_left_alone() -> None:
+    rng = np.random.default_rng(0)
+    values, row = rng.normal(size=ROWS), rng.normal(size=N)
+    x = np.stack([rng.permutation(values) for _ in range(K)], axis=1).astype(np.float32)
+    w = np.stack([rng.permutation(row) for _ in range(K)]).astype(np.float32)
+    assert choose_smoothing(statistics(x), [w], weight_share=NEAREST_SHARE) is None
+
+
+@pytest.mark.parametrize("silent", ["x", "w", "both"])
+def test_nothing_to_multiply_is_left_alone(silent: str) -> None:
+    x = np.zeros((ROWS, K), np.float32) if silent in {"x", "both"} else tensor()
+    w = np.zeros((K, N), np.float32) if silent in {"w", "both"} else matrix()
+    assert choose_smoothing(statistics(x), [w], weight_share=NEAREST_SHARE) is None
+
+
+def test_dead_channels_keep_the_factor_one() -> None:
+    x, w = tensor(), matrix()
+    x[:, 3] = 0.0
+    w[9] = 0.0
+    found = choose_smoothing(statistics(x), [w], weight_share=NEAREST_SHARE)
+    assert found is not None
+    assert found.factors[[3, 9]].tolist() == [1.0, 1.0]
+    assert (found.factors > 0.0).all()
+    assert np.isfinite(found.factors).all()
+
+
+def test_several_readers_are_weighed_together() -> None:
+    x, one, two = tensor(), matrix(1), matrix(2, columns=5)
+    together = choose_smoothing(statistics(x), [one, two], weight_share=NEAREST_SHARE)
+    joined = choose_smoothing(statistics(x), [np.concatenate([one, two], axis=1)], weight_share=NEAREST_SHARE)
+    assert together is not None
+    assert joined is not None
+    assert together.factors.tolist() == joined.factors.tolist()
+
+
+def test_an_alpha_that_is_asked_for_is_taken_whatever_it_costs() -> None:
+    x = tensor(outliers=())
+    found = choose_smoothing(statistics(x), [matrix()], weight_share=NEAREST_SHARE, alphas=(0.9,), worth_db=-np.inf)
+    assert found is not None
+    assert found.alpha == 0.9
+
+
+@given(alpha=st.floats(0.0, 1.0), seed=st.integers(0, 50))
+def test_factors_follow_the_papers_formula_with_a_geometric_mean_of_one(alpha: float, seed: int) -> None:
+    x, w = tensor(seed), matrix(seed)
+    factors = smoothing_factors(statistics(x), w.astype(np.float64), alpha=alpha)
+    # equation 4: max|X_j|^alpha / max|W_j|^(1 - alpha), channel by channel
+    raw = np.array(
+        [float(np.abs(x[:, k]).max()) ** alpha / float(np.abs(w[k]).max()) ** (1.0 - alpha) for k in range(K)]
+    )
+    np.testing.assert_allclose(factors / factors[0], raw / raw[0], rtol=1e-9)
+    assert np.log(factors).mean() == pytest.approx(0.0, abs=1e-9)
