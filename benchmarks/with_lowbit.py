@@ -26,8 +26,8 @@ def quantize(assignment: Quantization) -> dict[str, Path]:
     prepared = prepare(model, task.recipe)
     feeder = feeder_for(describe(model), open_archive(Path(assignment.archive)), reporter)
     baseline = Session(model.SerializeToString(), threads=assignment.threads)
-    candidates = static_candidates(prepared, baseline, feeder, task, Path(assignment.folder), reporter, output=None)
-    return {candidate.key: candidate.path for candidate in candidates}
+    produced = static_candidates(prepared, baseline, feeder, task, Path(assignment.folder), reporter, output=None)
+    return {candidate.key: candidate.path for candidate in produced.candidates}
 
 
 def _task(assignment: Quantization) -> QuantizeTask:

@@ -7,7 +7,7 @@ from benchmarks.conditions import threads
 _LOWBIT, _ONNXRUNTIME = "benchmarks.ptq.with_lowbit", "benchmarks.ptq.with_onnxruntime"
 NNCF = "benchmarks.ptq.with_nncf"
 
-PRESET = "int8-balanced"
+PRESET = "int8-accurate"
 
 Recipe = dict[str, str | bool]
 
@@ -42,7 +42,7 @@ CONTENDERS: Contenders = {
     },
     "cnn_skewed": {
         "lowbit_plain": Contender(_LOWBIT, recipe=_PER_TENSOR),
-        "lowbit_equalized": Contender(_LOWBIT, recipe={**_PER_TENSOR, "equalize": True}),
+        "lowbit_equalized": Contender(_LOWBIT, recipe={**_PER_TENSOR, "equalize": "on"}),
     },
     "rapidocr_rec": {"lowbit": _LOWBIT_AT_ITS_BEST, "ort_static": _ORT_STATIC},
 }

@@ -32,7 +32,7 @@ def calibrate(
     """
     total = min(samples or feeder.archive.num_samples, feeder.archive.num_samples)
     inputs = {v.name for v in prepared.model.graph.inputs}
-    executor = _executor([t for t in statistics.tensors if t not in inputs], prepared, reporter, threads=threads)
+    executor = _executor([t for t in statistics.watched if t not in inputs], prepared, reporter, threads=threads)
     statistics.executor = None if executor is None else executor.name
     rows = feeder.fixed_batch or (1 if executor is None else fitting_rows(executor, feeder, reporter))
     done = 0
@@ -61,10 +61,10 @@ def _observe(
     if tokens is not None and tokens.count == 0:
         return
     outputs = {} if executor is None else executor.run(feeds)
-    for name in statistics.tensors:
+    for name in statistics.watched:
         values = np.asarray(feeds[name] if name in feeds else outputs[name], np.float32)
         statistics.observe(name, real_values(values, tokens), samples_before=samples_before)
-        if statistics.ranges[name].nonfinite:
+        if name in statistics.ranges and statistics.ranges[name].nonfinite:
             detail = f"Tensor {quoted(name)} of the float model becomes NaN or infinite on this data."
             raise refuse("calibration_nonfinite", detail, entry=name)
 

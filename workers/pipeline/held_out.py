@@ -75,7 +75,7 @@ def hold_out(session: Session, feeder: Feeder, *, output: str, rows: int, sample
 def sqnr(signal: float, noise: float) -> float:
     """In dB, within -200..200."""
     tiny = np.finfo(np.float64).tiny
-    return float(np.clip(10.0 * np.log10(max(signal, tiny) / max(noise, tiny)), -200.0, 200.0))
+    return float(np.clip(10.0 * (np.log10(max(signal, tiny)) - np.log10(max(noise, tiny))), -200.0, 200.0))
 
 
 def _power(values: npt.NDArray[np.float32]) -> float:

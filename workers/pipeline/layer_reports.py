@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 
-from app.contracts.recipe import Recipe
 from app.contracts.result import LayerFigures, LayerReport
 from workers.pipeline.held_out import sqnr
 from workers.pipeline.refinement import Refined, Strategy
@@ -15,7 +14,6 @@ from workers.quantization.rounding.rounded_weight import RoundedWeight
 def layer_reports(
     refined: Refined,
     strategy: Strategy,
-    recipe: Recipe,
     errors: Mapping[str, LayerError],
     *,
     corrected: Collection[str],
@@ -34,7 +32,7 @@ def layer_reports(
             rounded = refined.rounded[decision.node]
             figures = LayerFigures(
                 scheme=_scheme(rounded),
-                rounding=recipe.rounding,
+                rounding=rounded.rounding,
                 smoothquant_alpha=refined.alphas.get(tensor),
                 bias_corrected=decision.node in corrected,
                 weight_sqnr_db=rounded.sqnr_db(weight),

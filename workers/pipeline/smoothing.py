@@ -12,7 +12,7 @@ from workers.quantization.smoothing import GPTQ_SHARE, NEAREST_SHARE, ChannelSta
 from workers.quantization.weighted_operators import WeightSite
 from workers.targets.onnxruntime_cpu import Prepared
 
-_WORTH_SHARE = 0.004
+_WORTH_SHARE = 0.002
 """Of all tensors' noise: a smaller gain is not worth the time of one more multiplication."""
 
 

@@ -75,7 +75,7 @@ def _draft(
         )
     corrections = _mean_errors(refined.prepared, errors) if task.recipe.bias_correction else {}
     model = build(refined.prepared, strategy.ranges, task.recipe, rounded=refined.rounded, mean_errors=corrections)
-    layers = layer_reports(refined, strategy, task.recipe, errors, corrected=corrections.keys())
+    layers = layer_reports(refined, strategy, errors, corrected=corrections.keys())
     return Draft(strategy.key, strategy.label, strategy.method, strategy.percentile, model, layers)
 
 

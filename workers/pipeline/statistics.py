@@ -45,10 +45,17 @@ class Statistics:
 
     @property
     def tensors(self) -> tuple[str, ...]:
+        """Those that have a range of their own."""
         return tuple(self.ranges)
 
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """All that are observed: a tensor that borrows its range, behind a MaxPool, may still have a Hessian."""
+        return tuple(dict.fromkeys((*self.ranges, *(tensor for tensor, _ in self.moments))))
+
     def observe(self, tensor: str, values: npt.NDArray[np.float32], *, samples_before: int) -> None:
-        self.ranges[tensor].observe(values)
+        if tensor in self.ranges:
+            self.ranges[tensor].observe(values)
         if tensor in self.averages:
             self.averages[tensor].observe(values)
         if tensor in self.channels:
@@ -68,10 +75,8 @@ def empty_statistics(graph: ir.Graph, placement: Placement, recipe: Recipe) -> S
     for site in multiplied(placement):
         node = nodes[site.node]
         tensor = node.inputs[0].name or ""  # type: ignore[union-attr]  # a site has an input
-        if tensor not in statistics.ranges:
-            continue
         columns, groups = _extent(node, site)
-        if recipe.smoothquant_alpha != "off" and site.op_type in _LINEAR:
+        if recipe.smoothquant_alpha != "off" and site.op_type in _LINEAR and tensor in statistics.ranges:
             statistics.channels.setdefault(tensor, ChannelObserver.of(columns))
         key = hessian_key(node, site)
         if recipe.rounding == "gptq" and columns <= _LARGEST_HESSIAN and key is not None:

@@ -69,7 +69,7 @@ def _quantized(
         path = Path(folder, "dynamic.onnx")
         try:
             tool(
-                source,
+                _without_shapes_of_weights(source),
                 path,
                 op_types_to_quantize=list(op_types),
                 per_channel=per_channel,
@@ -83,6 +83,16 @@ def _quantized(
         except Exception as error:
             raise DynamicQuantizationFailed(str(error)[:300] or type(error).__name__) from error
         return onnx.load_model(path)
+
+
+def _without_shapes_of_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy. The tool transposes the weight of a Gemm under its old name, and trips over the shape noted for it."""
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    del copied.graph.value_info[:]
+    copied.graph.value_info.extend(v for v in model.graph.value_info if v.name not in weights)
+    return copied
 
 
 def _count_integer_operators(model: onnx.ModelProto) -> int:

@@ -1,8 +1,8 @@
 """ONNX Runtime on the CPU: builds QDQ models for its integer kernels, and runs models in it."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from workers.quantization.passes.correct_bias import correct_bias
 from workers.quantization.passes.equalize import equalize
 from workers.quantization.passes.fold_batch_norm import fold_batch_norm
 from workers.quantization.passes.fold_bias_add import fold_bias_add
+from workers.quantization.passes.fold_reshape_targets import fold_reshape_targets
 from workers.quantization.passes.fuse_gelu import GELU_OPSET, fuse_gelu
 from workers.quantization.passes.fuse_integer_matmul import fuse_integer_matmul
 from workers.quantization.passes.insert_qdq import insert_qdq
@@ -111,6 +112,7 @@ def prepare(model: onnx.ModelProto, recipe: Recipe) -> Prepared:
     The outputs stay what they were, to rounding. Raises OpsetNotConvertible, NodeNotInModel.
     """
     graph_model = lift_constants(ir.from_proto(_in_suitable_opset(model)))
+    fold_reshape_targets(graph_model)
     if graph_model.opset_imports[""] >= GELU_OPSET:
         fuse_gelu(graph_model)
     fold_batch_norm(graph_model)
@@ -165,9 +167,18 @@ def build(
     for name, error in (mean_errors or {}).items():
         correct_bias(candidate.graph, nodes[name], error)
     weights = weight_scheme(reduce_range=False, per_channel=recipe.per_channel)
-    insert_qdq(candidate, prepared.placement, qparams, weights, rounded=rounded)
+    insert_qdq(candidate, _with_new_biases(prepared.placement, mean_errors or {}), qparams, weights, rounded=rounded)
     NameFixPass()(candidate)  # should the model use one of our names already
     return candidate
+
+
+def _with_new_biases(placement: Placement, corrected: Collection[str]) -> Placement:
+    """A correction gives a bias to a Conv or Gemm that had none, and QGemm takes biases of 32-bit integers only."""
+    sites = tuple(
+        replace(site, bias_input=2) if site.node in corrected and site.op_type in {"Conv", "Gemm"} else site
+        for site in placement.weights
+    )
+    return replace(placement, weights=sites)
 
 
 def runtime_form(portable: ir.Model) -> ir.Model | None:

@@ -36,7 +36,7 @@ def candidates_of(npz: Any, tmp_path: Path) -> Any:
         model, reporter = two_matmuls(), Reporter(io.StringIO())
         feeder = feeder_for(describe(model), open_archive(npz(x=DATA)), reporter)
         session = Session(model.SerializeToString(), threads=1)
-        return static_candidates(prepare(model, recipe), session, feeder, task, folder, reporter, output="y")
+        return static_candidates(prepare(model, recipe), session, feeder, task, folder, reporter, output="y").candidates
 
     return made
 

@@ -96,7 +96,9 @@ def test_statistics_hold_the_rows_of_real_tokens_only(npz: Any, reporter: Report
     # id 0 stands for padding only: were it observed, it would be the extreme
     extreme = table.copy()
     extreme[0] = 100.0
-    next(t for t in model.graph.initializer if t.name == "table").CopyFrom(onnx.numpy_helper.from_array(extreme, "table"))
+    next(t for t in model.graph.initializer if t.name == "table").CopyFrom(
+        onnx.numpy_helper.from_array(extreme, "table")
+    )
     found = statistics_of(model, npz(**feeds), reporter)
     rows = table[ids[mask]]
     assert found.ranges["e"].total == mask.sum() * WIDTH
@@ -114,6 +116,7 @@ def test_a_batch_without_a_real_token_is_left_out_and_counted(npz: Any, reporter
     feeds["attention_mask"][8:16] = 0  # the second batch of eight
     found = statistics_of(attention(), npz(**feeds), reporter)
     assert found.ranges["e"].total == feeds["attention_mask"].sum() * WIDTH
+    assert found.ranges["mean"].total == 12 * WIDTH  # of a sample without tokens, nothing is known
     assert [w.code for w in reporter.warnings] == ["empty_mask"]
     assert reporter.warnings[0].detail.startswith("1 batches")
 
@@ -128,7 +131,7 @@ def test_data_without_any_real_token_is_refused(npz: Any, reporter: Reporter) ->
 
 @pytest.mark.parametrize("preset", ["int8-fast", "int8-accurate"])
 def test_padding_by_the_dozen_changes_nothing_about_the_job(tmp_path: Path, preset: Any) -> None:
-    short = sentences(160, 8)
+    short = sentences(300, 8)
     long = {name: np.pad(a, ((0, 0), (0, 24))) for name, a in short.items()}
     one, other = (quantized(tmp_path, attention(), data, preset=preset).variants[1] for data in (short, long))
     assert [layer.figures and layer.figures.input_range for layer in one.layers] == [

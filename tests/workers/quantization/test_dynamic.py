@@ -74,6 +74,13 @@ def test_convolutions_stay_float_unless_they_are_asked_for() -> None:
     assert kinds(quantized).count("MatMulInteger") == 1
 
 
+def test_a_transposed_weight_whose_shape_is_noted_becomes_integers_too() -> None:
+    """The tool turns [5, 16] into [16, 5] under the same name; a note of the old shape used to stop it."""
+    model = ir.to_proto(lift_constants(ir.from_proto(residual_cnn())))
+    assert "w4" in {v.name for v in model.graph.value_info}
+    assert "MatMulInteger" in {node.op_type for node in quantize_dynamic(model).graph.node}
+
+
 def test_that_dynamic_convolutions_ruin_a_real_network_is_why() -> None:
     model = ir.to_proto(lift_constants(ir.from_proto(raise_opset(onnx.load_model(READER)))))
     x = {model.graph.input[0].name: lines_of_text(1)}

@@ -50,7 +50,9 @@ def test_padding_that_depends_on_the_input_is_not_known_beforehand(padding: str)
 
 
 def test_rows_of_the_window_give_the_convolution() -> None:
-    model, weight = convolution((6, 2, 3, 2), [2, 4, 7, 8], group=2, pads=[1, 0, 2, 1], strides=[2, 1], dilations=[1, 2])
+    model, weight = convolution(
+        (6, 2, 3, 2), [2, 4, 7, 8], group=2, pads=[1, 0, 2, 1], strides=[2, 1], dilations=[1, 2]
+    )
     x = np.random.default_rng(1).normal(size=(2, 4, 7, 8)).astype(np.float32)
     rows = convolution_rows(x, window_of(node_of(model)))
     filters = np.moveaxis(weight, 1, -1).reshape(2, 3, -1)  # [groups, channels, kh * kw * C/g]

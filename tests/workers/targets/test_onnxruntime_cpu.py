@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -15,7 +16,7 @@ from workers.quantization.error_metrics import sqnr_db
 from workers.quantization.observation import with_observed_outputs
 from workers.quantization.rounding.rounded_weight import RoundedWeight, round_weight
 from workers.quantization.scheme import weight_scheme
-from workers.targets.onnxruntime_cpu import Prepared, RuntimeRefused, Session, build, prepare, stamped
+from workers.targets.onnxruntime_cpu import Prepared, RuntimeRefused, Session, build, prepare, runtime_form, stamped
 
 RECIPE = PRESETS["int8-fast"]
 
@@ -152,6 +153,56 @@ def test_tied_weights_stay_tied() -> None:
     model = model_of(nodes, weights, inputs={"x": ["n", 16]}, outputs={"y": ["n", 16]})
     built = quantized(model, {"x": np.ones((2, 16), np.float32)})
     assert sum(list(t.dims) == [16, 16] for t in built.graph.initializer) == 1
+
+
+def test_two_lookups_share_one_table() -> None:
+    rng = np.random.default_rng(0)
+    n = helper.make_node
+    nodes = [
+        n("Cast", ["x"], ["i"], name="cast", to=TensorProto.INT64),
+        n("Gather", ["table", "i"], ["e"], name="one"),
+        n("Neg", ["i"], ["j"], name="other_row"),
+        n("Gather", ["table", "j"], ["f"], name="two"),
+        n("Add", ["e", "f"], ["s"], name="sum"),
+        n("MatMul", ["s", "w"], ["y"], name="head"),
+    ]
+    weights = random_weights(rng, table=(100, 32), w=(32, 4))
+    model = model_of(nodes, weights, inputs={"x": ["n", 6]}, outputs={"y": ["n", 6, 4]})
+    feeds = {"x": rng.integers(0, 100, (8, 6)).astype(np.float32)}
+    built = quantized(model, feeds)
+    names = [node.name for node in built.graph.node] + [name for node in built.graph.node for name in node.output]
+    assert len(set(names)) == len(names)
+    assert sqnr_db(outputs(model, feeds), outputs(built, feeds)) > 28.0
+
+
+def test_a_correction_moves_the_outputs_mean_and_its_bias_is_of_integers() -> None:
+    n = helper.make_node
+    weights = random_weights(np.random.default_rng(0), w=(4, 16))
+    model = model_of(
+        [n("Gemm", ["x", "w"], ["y"], name="head", transB=1)], weights, inputs={"x": ["n", 16]}, outputs={"y": ["n", 4]}
+    )
+    prepared = prepare(model, RECIPE)
+    rounded = {name: rounded_weight(*found, RECIPE) for name, found in weights_of(prepared).items()}
+    x = {"x": np.random.default_rng(1).normal(size=(50, 16)).astype(np.float32)}
+    mean_error = np.array([0.5, -0.25, 0.0, 3.0])
+    plain, corrected = (
+        stamped(build(prepared, {"x": (-4.0, 4.0)}, RECIPE, rounded=rounded, mean_errors=errors), {})
+        for errors in (None, {"head": mean_error})
+    )
+    moved = (outputs(plain, x) - outputs(corrected, x)).astype(np.float64)
+    np.testing.assert_allclose(moved, np.broadcast_to(mean_error, moved.shape), atol=1e-4)
+    assert [t.data_type for t in corrected.graph.initializer if t.name == "head_bias_quantized"] == [TensorProto.INT32]
+
+
+def test_only_products_have_a_form_of_the_runtimes_own() -> None:
+    x = {"x": np.random.default_rng(8).normal(size=(4, 5, 16)).astype(np.float32)}
+    portable = quantized(two_matmuls(), x)
+    own = runtime_form(ir.from_proto(portable))
+    assert own is not None
+    fused = stamped(own, {})
+    assert [node.op_type for node in fused.graph.node].count("MatMulIntegerToFloat") == 2
+    np.testing.assert_allclose(outputs(fused, x), outputs(portable, x), rtol=1e-4, atol=1e-4)
+    assert runtime_form(ir.from_proto(quantized(residual_cnn(), images()))) is None
 
 
 @pytest.mark.parametrize("broken", [b"", b"not a model", residual_cnn().SerializeToString()[:500]])

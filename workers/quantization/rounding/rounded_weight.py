@@ -1,6 +1,7 @@
 """The integers of one weight, and the figures that say what rounding cost."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ class RoundedWeight:
     codes: npt.NDArray[np.int8]
     qparams: QParams
     limited_pairs: bool
+    rounding: Literal["nearest", "gptq"] = "nearest"
 
     def dequantized(self) -> FloatArray:
         return dequantize(self.codes, self.qparams)
@@ -65,7 +67,8 @@ def round_weight(
         )
     if limited:
         codes = limit_pairs(codes)
-    return RoundedWeight(layout.weight(codes).astype(np.int8), qparams, limited)
+    rounding: Literal["nearest", "gptq"] = "nearest" if hessian is None else "gptq"
+    return RoundedWeight(layout.weight(codes).astype(np.int8), qparams, limited, rounding)
 
 
 def _qparams(rows: FloatArray, scheme: Scheme, *, axis: int, limited: bool) -> QParams:

@@ -85,7 +85,7 @@ def test_the_mean_error_of_every_channel_becomes_zero(model: onnx.ModelProto) ->
 def products(*behind: Any, outputs: Any, **shapes: Any) -> Any:
     weights = random_weights(np.random.default_rng(0), w=(8, 5), **shapes)
     nodes = [n("MatMul", ["x", "w"], ["p"], name="layer"), *behind]
-    model = model_of(nodes, weights, inputs={"x": ["n", 8]}, outputs=dict.fromkeys(outputs, ["n", 5]))
+    model = model_of(nodes, weights, inputs={"x": ["n", 8]}, outputs={name: ["n", 5] for name in outputs})
     graph = lift_constants(ir.from_proto(model))
     return graph.graph, next(node for node in graph.graph if node.name == "layer")
 

@@ -19,9 +19,15 @@ TOKENS = ["n", 3, "columns"]
 
 
 def qdq_model(
-    *, per_channel: bool = True, bias: Any = (4,), bias_first: bool = False, weight: Any = (16, 4), tail: Any = (), **more: Any
+    *,
+    per_channel: bool = True,
+    bias: Any = (4,),
+    bias_first: bool = False,
+    weight: Any = (16, 4),
+    tail: Any = (),
+    outputs: Any = None,
 ) -> onnx.ModelProto:
-    """x -> quantize -> MatMul with an int8 weight -> y (and Add of a bias, of that shape, if there is one)."""
+    """Input, quantize, MatMul with an int8 weight, and the Add of a bias of that shape if there is one."""
     rng = np.random.default_rng(0)
     columns = weight[-1] if per_channel else 1
     constants = {
@@ -46,8 +52,7 @@ def qdq_model(
     ]
     if bias is None:
         del constants["b"]
-    outputs = {"y": TOKENS, **more.get("outputs", {})}
-    return model_of(nodes, constants, inputs={"x": ["n", 3, 16]}, outputs=outputs)
+    return model_of(nodes, constants, inputs={"x": ["n", 3, 16]}, outputs={"y": TOKENS, **(outputs or {})})
 
 
 def fused(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
@@ -152,7 +157,12 @@ def half_quantized(which: str) -> onnx.ModelProto:
 
 @pytest.mark.parametrize(
     "model",
-    [qdq_model(weight=(3, 16, 4), per_channel=False), float_product(), half_quantized("data"), half_quantized("weight")],
+    [
+        qdq_model(weight=(3, 16, 4), per_channel=False),
+        float_product(),
+        half_quantized("data"),
+        half_quantized("weight"),
+    ],
     ids=["three axes", "float", "float data", "float weight"],
 )
 def test_what_is_no_product_of_integers_of_two_axes_stays_as_it_is(model: onnx.ModelProto) -> None:

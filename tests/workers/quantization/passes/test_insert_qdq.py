@@ -1,4 +1,4 @@
-"""Weights that were rounded beforehand go into the file as they are; tables and pruned channels have forms of their own."""
+"""Weights that were rounded beforehand are written as they are; tables and pruned channels have their own forms."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
-from onnx_ir.passes.common import NameFixPass
 from onnx import TensorProto, helper, numpy_helper
+from onnx_ir.passes.common import NameFixPass
 
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn
 from workers.quantization.affine import choose_qparams, fake_quantize
@@ -62,9 +62,7 @@ def test_weights_that_were_rounded_beforehand_are_written_as_they_are() -> None:
         np.testing.assert_array_equal(found[f"{name}_quantized"], rounded[node].codes)
         np.testing.assert_array_equal(found[f"{name}_scale"], rounded[node].qparams.scale)
         # the bias is in the unit of the product: input step times weight step
-        np.testing.assert_allclose(
-            found[f"{node}_bias_scale"], rounded[node].qparams.scale * WIDE.scale, rtol=1e-6
-        )
+        np.testing.assert_allclose(found[f"{node}_bias_scale"], rounded[node].qparams.scale * WIDE.scale, rtol=1e-6)
     # what is not given is rounded to the nearest
     w3 = initializers(model)["w3"]
     scale = np.abs(w3).max(axis=(1, 2, 3), keepdims=True) / 127
@@ -91,7 +89,10 @@ def test_one_weight_rounded_differently_for_two_readers_is_written_twice() -> No
 
 def lookup(indices: Any = ("n", 6), *, as_output: bool = False) -> onnx.ModelProto:
     weights = random_weights(np.random.default_rng(0), table=(100, 32), w=(32, 4))
-    nodes = [n("Cast", ["x"], ["i"], name="cast", to=TensorProto.INT64), n("Gather", ["table", "i"], ["e"], name="embed")]
+    nodes = [
+        n("Cast", ["x"], ["i"], name="cast", to=TensorProto.INT64),
+        n("Gather", ["table", "i"], ["e"], name="embed"),
+    ]
     outputs = {"e": [*indices, 32]}
     if not as_output:
         nodes.append(n("MatMul", ["e", "w"], ["y"], name="head"))

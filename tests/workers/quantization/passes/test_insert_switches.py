@@ -98,7 +98,10 @@ def test_names_that_the_model_uses_already_are_left_alone() -> None:
 
 
 def test_only_the_readers_that_the_pair_names_see_the_rounding() -> None:
-    nodes = [helper.make_node("Tanh", ["x"], ["h"], name="tanh"), helper.make_node("Add", ["h", "h"], ["y"], name="add")]
+    nodes = [
+        helper.make_node("Tanh", ["x"], ["h"], name="tanh"),
+        helper.make_node("Add", ["h", "h"], ["y"], name="add"),
+    ]
     graph, _ = prepared(model_of(nodes, {}, inputs={"x": ["n"]}, outputs={"y": ["n"]}))
     changed, settings = switched(graph, [Pair("h", "h", (("add", 1),))])
     qparams = choose_qparams(-0.5, 0.5, UINT8_ACTIVATIONS)

@@ -69,8 +69,17 @@ def test_scales_that_are_given_are_used() -> None:
 
 
 def test_a_scale_too_small_for_a_weight_clips_it() -> None:
-    found = round_weight(np.array([[1.0, -2.0]], np.float32), PER_CHANNEL, axis=0, limited=False, scale=np.array([0.01]))
+    found = round_weight(
+        np.array([[1.0, -2.0]], np.float32), PER_CHANNEL, axis=0, limited=False, scale=np.array([0.01])
+    )
     assert found.codes.tolist() == [[100, -127]]
+
+
+def test_neighbours_that_a_given_scale_makes_too_large_are_limited() -> None:
+    weight, scale = np.array([[1.0, 0.9, -0.5, 0.9]], np.float32), np.array([0.01], np.float32)
+    found = round_weight(weight, PER_CHANNEL, axis=0, limited=True, scale=scale)
+    # 100 + 90 is 62 more than 128, which the larger one gives up; -50 and 90 differ in sign
+    assert found.codes.tolist() == [[38, 90, -50, 90]]
 
 
 def test_each_group_of_a_convolution_is_rounded_for_its_own_inputs() -> None:
