@@ -1,6 +1,6 @@
 """From statistics to what will be written: smoothed tensors, rounded weights, and the ranges of each candidate."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.contracts.recipe import Recipe
@@ -59,8 +59,12 @@ class Refined:
 
 def refine(
     prepared: Prepared, statistics: Statistics, recipe: Recipe, held_out: HeldOut, reporter: Reporter, *, threads: int
-) -> Refined:
-    """Everything between calibration and the files."""
+) -> tuple[Refined, ...]:
+    """Everything between calibration and the files: with smoothing and, where samples are held out to judge, without.
+
+    Smoothed channels reach the whole range, so that new data clips sooner: with few rows a channel that can cost more
+    than smoothing gains.
+    """
     measured = recipe.calibration_method == "measured"
     asked = held_out.first(PROBED)
     probe = SensitivityProbe.of(prepared, asked, threads=threads) if measured and asked.batches else None
@@ -70,6 +74,20 @@ def refine(
     strategies = [_strategy(*named, statistics) for named in _named_strategies(recipe)]
     if probe is not None and noises is not None:
         strategies.append(_measured_strategy(probe, noises, statistics, chosen, reporter))
+    costs_db = {tensor: sqnr(asked.signal, noise) for tensor, noise in (noises or {}).items()}
+    alternatives = [chosen, {}] if chosen and probe is not None else [chosen]
+    return tuple(_refined(prepared, some, strategies, statistics, recipe, costs_db, reporter) for some in alternatives)
+
+
+def _refined(
+    prepared: Prepared,
+    chosen: Mapping[str, Smoothing],
+    strategies: Sequence[Strategy],
+    statistics: Statistics,
+    recipe: Recipe,
+    costs_db: Mapping[str, float],
+    reporter: Reporter,
+) -> Refined:
     smoothed, origin = _smoothed(prepared, chosen, recipe)
     rounded = rounded_weights(smoothed, statistics, origin, recipe, reporter)
     seen_as = {source: tensor for tensor, (source, _) in origin.items()}
@@ -78,7 +96,7 @@ def refine(
         rounded,
         tuple(_after_smoothing(strategy, statistics, origin) for strategy in strategies),
         {tensor: smoothing.alpha for tensor, (_, smoothing) in origin.items()},
-        {seen_as.get(tensor, tensor): sqnr(asked.signal, noise) for tensor, noise in (noises or {}).items()},
+        {seen_as.get(tensor, tensor): cost for tensor, cost in costs_db.items()},
     )
 
 

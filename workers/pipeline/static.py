@@ -1,6 +1,6 @@
 """Static int8: calibrate once, refine, and write a candidate for each set of ranges."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,11 +46,11 @@ def static_candidates(
         held_out=samples_held_out(_samples(feeder, task)) if held_out.batches else 0,
     )
     reporter.enter(Stage.QUANTIZE)
-    refined = refine(prepared, statistics, task.recipe, held_out, reporter, threads=task.threads)
-    strategies = refined.strategies
+    alternatives = refine(prepared, statistics, task.recipe, held_out, reporter, threads=task.threads)
+    wanted = [(refined, strategy) for refined in alternatives for strategy in refined.strategies]
     if held_out.batches:
-        strategies = (_best(refined, task, held_out, reporter),)
-    drafts = [_draft(refined, strategy, feeder, task, reporter, rows=rows) for strategy in strategies]
+        wanted = [_best(wanted, task, held_out, reporter)]
+    drafts = [_draft(refined, strategy, feeder, task, reporter, rows=rows) for refined, strategy in wanted]
     return Produced(tuple(c for draft in drafts for c in _written(draft, task, folder)), statistics.executor)
 
 
@@ -84,15 +84,17 @@ def _mean_errors(prepared: Prepared, errors: Mapping[str, LayerError]) -> dict[s
     return {name: e.bias for name, e in errors.items() if e.positions and has_correctable_bias(nodes[name])}
 
 
-def _best(refined: Refined, task: QuantizeTask, held_out: HeldOut, reporter: Reporter) -> Strategy:
-    """The ranges whose output is closest to the float model's on samples that shaped none of them."""
+def _best(
+    wanted: Sequence[tuple[Refined, Strategy]], task: QuantizeTask, held_out: HeldOut, reporter: Reporter
+) -> tuple[Refined, Strategy]:
+    """What comes closest to the float model's output on samples that shaped none of the ranges."""
     quality = []
-    for strategy in refined.strategies:
+    for refined, strategy in wanted:
         model = build(refined.prepared, strategy.ranges, task.recipe, rounded=refined.rounded)
         quality.append(held_out.sqnr_db(Session(serialized(model), threads=task.threads)))
-    told = ", ".join(f"{s.label} {q:.1f} dB" for s, q in zip(refined.strategies, quality, strict=True))
-    reporter.log(f"Output on the held-out samples, before bias correction: {told}.")
-    return refined.strategies[int(np.argmax(quality))]
+        smoothed = f" with {len(refined.alphas)} tensors smoothed" if refined.alphas else ""
+        reporter.log(f"On held-out samples, before bias correction: {strategy.label}{smoothed} {quality[-1]:.1f} dB.")
+    return wanted[int(np.argmax(quality))]
 
 
 def _written(draft: Draft, task: QuantizeTask, folder: Path) -> list[Candidate]:

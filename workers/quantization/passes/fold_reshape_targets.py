@@ -41,7 +41,7 @@ def fold_reshape_targets(model: ir.Model) -> list[str]:
 
 
 def _folded(graph: ir.Graph, node: ir.Node) -> bool:
-    if node.op_type != "Reshape" or node.domain != "" or node.attributes.get_int("allowzero", 0):
+    if node.op_type != "Reshape" or node.domain != "" or bool(node.attributes.get_int("allowzero", 0)):
         return False
     pieces = _pieces(node.inputs[1])
     if pieces is None or node.inputs[0] is None:
