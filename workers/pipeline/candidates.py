@@ -77,8 +77,9 @@ def _metadata(task: QuantizeTask, draft: Draft) -> Mapping[str, str]:
         "version": lowbit_version(),
         "target": task.target,
         "recipe_sha256": hashlib.sha256(task.recipe.model_dump_json().encode()).hexdigest(),
-        "variant": draft.label,
     }
     if draft.percentile is not None:
         facts["percentile"] = repr(draft.percentile)
+    else:
+        facts["ranges"] = draft.label
     return {f"lowbit.{key}": value for key, value in facts.items()}

@@ -29,6 +29,8 @@ Piece = int | tuple[ir.Value, int]
 def fold_reshape_targets(model: ir.Model) -> list[str]:
     """Change `model` in place. Returns the names of the operators whose target is constant now."""
     touched: list[str] = []
+    if not any(node.op_type == "Reshape" and _pieces(node.inputs[1]) for node in model.graph):
+        return touched  # inferred shapes would only make the file larger
     for _ in range(_MOST_ROUNDS):
         common.ShapeInferencePass()(model)
         found = [node for node in model.graph if _folded(model.graph, node)]
