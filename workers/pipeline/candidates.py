@@ -81,5 +81,5 @@ def _metadata(task: QuantizeTask, draft: Draft) -> Mapping[str, str]:
     if draft.percentile is not None:
         facts["percentile"] = repr(draft.percentile)
     else:
-        facts["ranges"] = draft.label
+        facts["variant"] = draft.label
     return {f"lowbit.{key}": value for key, value in facts.items()}

