@@ -8,7 +8,9 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from app.auth.principal import principal_of
 from app.jobs.announce import Announcer
+from app.tenancy import EVERY_TENANT, seen_by
 
 POOL_SIZE = 10
 STATEMENT_TIMEOUT_MS = 15_000
@@ -46,16 +48,22 @@ def make_engine(url: str) -> AsyncEngine:
 
 
 def make_sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    return async_sessionmaker(engine, expire_on_commit=False)
+    """Sessions of the engine, which see every tenant. Endpoints use `tenant_session` instead."""
+    return async_sessionmaker(engine, expire_on_commit=False, info=seen_by(EVERY_TENANT))
 
 
-def sessions_of(request: Request) -> async_sessionmaker[AsyncSession]:
+def engine_sessions(request: Request) -> async_sessionmaker[AsyncSession]:
     return cast("async_sessionmaker[AsyncSession]", request.app.state.sessions)
+
+
+def tenant_session(request: Request) -> AsyncSession:
+    """A session that sees the rows of the caller's tenant and no others."""
+    return engine_sessions(request)(info=seen_by(principal_of(request).tenant_id))
 
 
 async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
     """Commit when the endpoint returns; then, and only then, announce the jobs it queued."""
-    async with sessions_of(request)() as session:
+    async with tenant_session(request) as session:
         yield session
         await session.commit()
         announcer: Announcer = request.app.state.announcer

@@ -6,7 +6,7 @@ from app.artifacts import service
 from app.artifacts.schemas import ArtifactRead
 from app.auth.principal import Caller
 from app.content import CONTENT_RESPONSES, Stored, serve
-from app.database import Transaction, sessions_of
+from app.database import Transaction, tenant_session
 from app.jobs import service as jobs
 from app.pagination import Listing, PageQuery, listing, one_page
 from app.problems import documented
@@ -55,7 +55,7 @@ async def get_artifact(artifact_id: str, caller: Caller, session: Transaction) -
 )
 async def get_content(artifact_id: str, request: Request, caller: Caller, services: Services) -> Response:
     """The artifact's bytes. Supports Range, If-Range, If-Match and If-None-Match."""
-    async with sessions_of(request)() as session:  # given back before the store is asked: a download may take long
+    async with tenant_session(request) as session:  # given back before the store is asked: a download may take long
         row = await service.get(session, artifact_id, tenant_id=caller.tenant_id)
     stored = Stored(row.tenant_id, row.sha256, row.bytes, row.filename, row.media_type)
     return await serve(request, services.store, stored)

@@ -10,8 +10,8 @@ class Principal(NamedTuple):
     tenant_id: str
 
 
-def _principal(request: Request) -> Principal:
+def principal_of(request: Request) -> Principal:
     return cast("Principal", request.state.principal)
 
 
-Caller = Annotated[Principal, Depends(_principal)]
+Caller = Annotated[Principal, Depends(principal_of)]

@@ -9,6 +9,7 @@ class JobKind(StrEnum):
     QUANTIZE = "quantize"
     INSPECT_MODEL = "inspect_model"
     INSPECT_DATASET = "inspect_dataset"
+    VERIFY_UPLOAD = "verify_upload"
 
 
 USER_KINDS = frozenset({JobKind.QUANTIZE})
@@ -68,3 +69,14 @@ class ResourceStatus(StrEnum):
     INSPECTING = "inspecting"
     READY = "ready"
     REJECTED = "rejected"
+
+
+class UploadStatus(StrEnum):
+    """The life of a resumable upload."""
+
+    PENDING = "pending"  # takes parts
+    VERIFYING = "verifying"  # a worker compares its digest
+    COMPLETED = "completed"  # it is a file now
+    FAILED = "failed"  # its bytes are not the ones announced; its `problem` says more
+    ABORTED = "aborted"
+    EXPIRED = "expired"

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from app.auth.principal import Caller
 from app.content import CONTENT_RESPONSES, Stored, serve
 from app.contracts.problem import refuse
-from app.database import Transaction, sessions_of
+from app.database import Transaction, tenant_session
 from app.files import service
 from app.files.form import FormUpload
 from app.files.reception import Reception, receive_raw, too_large, uploads_folder
@@ -138,7 +138,7 @@ async def get_file(file_id: str, caller: Caller, session: Transaction) -> FileRe
 )
 async def get_content(file_id: str, request: Request, caller: Caller, services: Services) -> Response:
     """The file's bytes. Supports Range, If-Range, If-Match and If-None-Match."""
-    async with sessions_of(request)() as session:  # given back before the store is asked: a download may take long
+    async with tenant_session(request) as session:  # given back before the store is asked: a download may take long
         row = await service.get(session, file_id, tenant_id=caller.tenant_id)
     return await serve(request, services.store, Stored(row.tenant_id, row.sha256, row.bytes, row.filename))
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from app.contracts.codes import CATALOGUE, ProblemCode
 from app.contracts.problem import refuse
-from app.database import sessions_of
+from app.database import engine_sessions
 from app.problems import documented
 from app.services import Services
 from app.version import VERSION
@@ -71,7 +71,7 @@ async def readyz(request: Request, response: Response, services: Services) -> Re
 
 
 async def _select_one(request: Request) -> None:
-    async with sessions_of(request)() as session:
+    async with engine_sessions(request)() as session:
         await session.execute(text("SELECT 1"))
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from app.auth.principal import Caller
 from app.contracts.status import ResourceStatus
-from app.database import Transaction, sessions_of
+from app.database import Transaction, tenant_session
 from app.files import service as files
 from app.inspected import service
 from app.inspected.schemas import InspectedCreate, InspectedRead
@@ -58,7 +58,7 @@ def inspected_router(table: type[Resource], schema: type[InspectedRead], *, path
     )
     async def get(resource_id: str, request: Request, caller: Caller, wait: PreferredWait) -> InspectedRead:
         async def read() -> InspectedRead:
-            async with sessions_of(request)() as session:
+            async with tenant_session(request) as session:
                 row = await service.get(session, table, resource_id, tenant_id=caller.tenant_id)
                 return schema.of(row, await files.get(session, row.file_id, tenant_id=caller.tenant_id))
 

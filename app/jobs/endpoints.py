@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.auth.principal import Caller
 from app.contracts.status import TERMINAL, JobStatus
-from app.database import Transaction, sessions_of
+from app.database import Transaction, tenant_session
 from app.jobs import service, submission
 from app.jobs.schemas import JobCreate, JobRead, ValidationRead
 from app.pagination import Listing, Page, listing, one_page
@@ -91,7 +91,7 @@ async def get_job(
     known = _versions(if_none_match)
 
     async def read() -> Job:
-        async with sessions_of(request)() as session:
+        async with tenant_session(request) as session:
             return await service.get(session, job_id, tenant_id=caller.tenant_id)
 
     def settled(row: Job) -> bool:

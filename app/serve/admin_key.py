@@ -4,12 +4,14 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, func, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
 from app.auth.keys import Key, generate, parse
 from app.serve.data_directory import write_private
 from app.serve.refusal import Refusal
 from app.settings import Settings
 from app.tables import DEFAULT_TENANT_ID, ApiKey
+from app.tenancy import seen_by
 
 ADMIN = "admin"
 
@@ -38,10 +40,10 @@ def key_in_settings(settings: Settings) -> Key | None:
 def admit(database_url: str, key: Key, *, name: str) -> None:
     """Record the key's digest, so that the gate knows it, and revoke the key that had its name before."""
     engine = create_engine(database_url, connect_args={"connect_timeout": 10}, hide_parameters=True)
-    with engine.begin() as connection:
+    with Session(engine, info=seen_by(DEFAULT_TENANT_ID)) as session, session.begin():
         earlier = update(ApiKey).where(ApiKey.name == name, ApiKey.id != key.id, ApiKey.revoked_at.is_(None))
-        connection.execute(earlier.values(revoked_at=func.clock_timestamp()))
-        row = {"tenant_id": DEFAULT_TENANT_ID, "name": name, "secret_sha256": key.secret_sha256()}
+        session.execute(earlier.values(revoked_at=func.clock_timestamp()))
+        row = {"tenant_id": DEFAULT_TENANT_ID, "name": name, "secret_sha256": key.secret_sha256(), "scopes": ["*"]}
         new = insert(ApiKey).values(id=key.id, **row)
-        connection.execute(new.on_conflict_do_update(index_elements=[ApiKey.id], set_={**row, "revoked_at": None}))
+        session.execute(new.on_conflict_do_update(index_elements=[ApiKey.id], set_={**row, "revoked_at": None}))
     engine.dispose()

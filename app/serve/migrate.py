@@ -58,6 +58,7 @@ def _grant(connection: Connection, role: str) -> None:
         f"GRANT USAGE ON SCHEMA public TO {name}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}",
         f"REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {name}",
+        f"REVOKE UPDATE, DELETE ON audit_log FROM {name}",  # what was written there stays
     ):
         connection.execute(text(statement))
     connection.commit()

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, func
+from sqlalchemy import ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.tables.base import Base
@@ -10,6 +10,7 @@ from app.tables.base import Base
 
 class ApiKey(Base):
     __tablename__ = "api_keys"
+    __table_args__ = (Index(None, "tenant_id"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     """The public part of the key."""
@@ -19,3 +20,9 @@ class ApiKey(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    scopes: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
+    """What it may be used for; `app.auth.scopes` lists them."""
+    last_used_at: Mapped[datetime | None]
+    """To the minute or so: writing it with every request would cost more than it tells."""
+    created_by: Mapped[str | None]
+    """The id of the key that made it."""

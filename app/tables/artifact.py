@@ -14,6 +14,7 @@ class Artifact(TenantOwned, Base):
         ForeignKeyConstraint(["tenant_id", "variant_id"], ["variants.tenant_id", "variants.id"], ondelete="CASCADE"),
         Index("ix_artifacts_job", "job_id"),
         Index(None, "variant_id"),
+        Index("ix_artifacts_tenant_sha256", "tenant_id", "sha256"),
     )
 
     job_id: Mapped[str]

@@ -27,6 +27,7 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         JsonObject: JSONB(none_as_null=True),
         list[JsonObject]: JSONB(none_as_null=True),
+        list[str]: JSONB(none_as_null=True),
         dict[str, str]: JSONB(none_as_null=True),
         datetime: DateTime(timezone=True),
         str: Text(),

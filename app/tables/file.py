@@ -1,6 +1,6 @@
 """Uploaded bytes. The content lies in the object store under its digest."""
 
-from sqlalchemy import BigInteger, UniqueConstraint
+from sqlalchemy import BigInteger, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.tables.base import Base, TenantOwned
@@ -8,7 +8,7 @@ from app.tables.base import Base, TenantOwned
 
 class File(TenantOwned, Base):
     __tablename__ = "files"
-    __table_args__ = (UniqueConstraint("tenant_id", "id"),)
+    __table_args__ = (UniqueConstraint("tenant_id", "id"), Index("ix_files_tenant_sha256", "tenant_id", "sha256"))
 
     filename: Mapped[str]
     purpose: Mapped[str]

@@ -16,13 +16,20 @@ class Job(TenantOwned, Base):
         ForeignKeyConstraint(["tenant_id", "model_id"], ["models.tenant_id", "models.id"]),
         ForeignKeyConstraint(["tenant_id", "calibration_dataset_id"], ["datasets.tenant_id", "datasets.id"]),
         ForeignKeyConstraint(["tenant_id", "evaluation_dataset_id"], ["datasets.tenant_id", "datasets.id"]),
+        ForeignKeyConstraint(["tenant_id", "upload_id"], ["uploads.tenant_id", "uploads.id"], ondelete="CASCADE"),
         # a deletion of what is referred to looks for those who refer to it
         Index(None, "model_id"),
         Index(None, "calibration_dataset_id"),
         Index(None, "evaluation_dataset_id"),
+        Index(None, "upload_id"),
         # the two questions that are asked all day: what is next, and whose lease has run out
         Index("ix_jobs_waiting", "queue", text("priority DESC"), "id", postgresql_where=text("status = 'queued'")),
-        Index("ix_jobs_leased", "lease_expires_at", postgresql_where=text("status IN ('running', 'cancelling')")),
+        Index(
+            "ix_jobs_leased",
+            "lease_expires_at",
+            "tenant_id",
+            postgresql_where=text("status IN ('running', 'cancelling')"),
+        ),
         Index("ix_jobs_tenant_kind", "tenant_id", "kind", "id"),
     )
 
@@ -38,6 +45,7 @@ class Job(TenantOwned, Base):
     model_id: Mapped[str | None]
     calibration_dataset_id: Mapped[str | None]
     evaluation_dataset_id: Mapped[str | None]
+    upload_id: Mapped[str | None]
     target: Mapped[str | None]
     recipe: Mapped[JsonObject | None]
     objective: Mapped[JsonObject | None]
@@ -52,6 +60,14 @@ class Job(TenantOwned, Base):
     warnings: Mapped[list[JsonObject]] = mapped_column(default=list)
     result: Mapped[JsonObject | None]
     error: Mapped[JsonObject | None]
+    reused: Mapped[list[JsonObject]] = mapped_column(server_default=text("'[]'"), default=list)
+    """Steps whose results were taken from an earlier attempt or another job of the tenant."""
+    last_event: Mapped[int] = mapped_column(BigInteger, server_default=text("1"), default=1)
+    """The `seq` of the newest of its events; triggers number them."""
+
+    # where it came from, for logs and traces
+    request_id: Mapped[str | None]
+    traceparent: Mapped[str | None]
 
     # the lease: who works on it, and until when that holds
     attempt: Mapped[int] = mapped_column(default=0)
@@ -61,6 +77,15 @@ class Job(TenantOwned, Base):
     lease_expires_at: Mapped[datetime | None]
     heartbeat_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
+
+    # how its attempts ended, so far: each class has a budget of its own
+    crashes: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    losses: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    postponements: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    requeues: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    """How often an operator let it run again after quarantine."""
+    deadline_seconds: Mapped[float | None]
+    """Of one attempt, from its claim."""
 
     run_after: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     started_at: Mapped[datetime | None]

@@ -14,6 +14,7 @@ from app.settings import Settings
 from app.storage import ObjectStore
 from app.storage.configured import configured_store
 from app.tables import Job
+from app.tenancy import EVERY_TENANT, seen_by
 from workers.supervision.attempt import Attempt
 
 log = structlog.get_logger("lowbit.crew")
@@ -44,7 +45,7 @@ class Crew:
                 "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
             },
         )
-        sessions = sessionmaker(engine, expire_on_commit=False)
+        sessions = sessionmaker(engine, expire_on_commit=False, info=seen_by(EVERY_TENANT))
         return cls(settings, sessions, configured_store(settings))
 
     def run_one(self, queue: str) -> bool:
@@ -59,10 +60,14 @@ class Crew:
         with structlog.contextvars.bound_contextvars(job_id=job.id, kind=job.kind, attempt=job.attempt):
             log.info("claimed", queue=queue)
             try:
-                return Attempt(job, self.settings, self.sessions, self.store).see_through()
+                return Attempt(job, self.settings, self._sessions_for(job), self.store).see_through()
             except Exception:  # the lease runs out and the job is run again; the log says what happened here
                 log.exception("attempt abandoned")
                 return False
+
+    def _sessions_for(self, job: Job) -> sessionmaker[Session]:
+        """Whatever a job brings about, it cannot touch another tenant's rows."""
+        return sessionmaker(self.sessions.kw["bind"], expire_on_commit=False, info=seen_by(job.tenant_id))
 
     def _claim(self, queue: str) -> Job | None:
         owner = f"{socket.gethostname()}:{os.getpid()}"

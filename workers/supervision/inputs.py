@@ -44,6 +44,8 @@ class Inputs:
                 return InspectModelTask(model=MODEL)
             case JobKind.INSPECT_DATASET:
                 return InspectDatasetTask(dataset=CALIBRATION, max_unpacked_bytes=settings.max_unpacked_bytes)
+            case JobKind.VERIFY_UPLOAD:
+                raise AssertionError("the supervisor does this itself: the job's process knows no store")
             case JobKind.QUANTIZE:
                 return QuantizeTask(
                     model=MODEL,

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.contracts.status import JobStatus
 from app.ids import new_id
 from app.tables import DEFAULT_TENANT_ID, Job
+from app.tenancy import EVERY_TENANT, seen_by
 from tests.servers.postgres import Database
 
 MakeJob = Callable[..., Job]
@@ -17,7 +18,7 @@ MakeJob = Callable[..., Job]
 @pytest.fixture(scope="session")
 def sessions(database: Database) -> Iterator[sessionmaker[Session]]:
     engine = create_engine(database.url, pool_size=20)
-    yield sessionmaker(engine, expire_on_commit=False)
+    yield sessionmaker(engine, expire_on_commit=False, info=seen_by(EVERY_TENANT))
     engine.dispose()
 
 
