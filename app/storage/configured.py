@@ -11,4 +11,5 @@ def configured_store(settings: Settings) -> ObjectStore:
         settings.require_storage_url(),
         s3_access_key_id=settings.s3_access_key_id,
         s3_secret_access_key=secret.get_secret_value() if secret else None,
+        scratch_dir=settings.scratch_dir,
     )

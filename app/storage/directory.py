@@ -1,19 +1,17 @@
-"""Objects as files below one directory: the store of `lowbit serve`, and of hosts that share a file system.
-
-A link appears in one step and fails where the name is taken, so a complete, synced staging file that is linked into
-place is what a conditional upload is on S3. Only the service's own user may read (directories 0700, files 0600).
-"""
+"""Objects as files below one directory: the store of `lowbit serve`, and of hosts that share a file system."""
 
 import os
 import tempfile
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.storage.byte_range import range_end
-from app.storage.errors import ObjectMissing, StoreUnavailable
-from app.storage.keys import object_key
+from app.storage.directory_uploads import DirectoryUploads
+from app.storage.errors import ObjectMissing
+from app.storage.keys import OBJECTS, object_key, tenant_and_digest
+from app.storage.private_folder import PrivateFolder, age_seconds, sync_directory
+from app.storage.protocol import StoredObject
 from app.storage.verification import CHUNK_BYTES, chunks_of, confirm_stored, verified
 from app.storage.whole_file import write_whole
 
@@ -24,27 +22,25 @@ class DirectoryStore:
     """An `ObjectStore` in `root`, which is made if need be. Its file system must know hard links."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
-        self._staging = root / "staging"
-        with self._disk_errors():
-            _make_private_directory(self._staging)
-            _discard_abandoned(self._staging)
+        self._folder = PrivateFolder(root)
+        self.uploads = DirectoryUploads(self._folder)
+        self.discard_abandoned(ABANDONED_AFTER_SECONDS)
 
     def put_file(self, path: Path, *, tenant_id: str, sha256: str) -> None:
         target = self._path(tenant_id, sha256)
         with path.open("rb") as source:
-            stored_bytes = self.size(tenant_id=tenant_id, sha256=sha256)
+            stored_bytes = self._renewed_bytes(target)
             if stored_bytes is not None:
                 confirm_stored(source, sha256=sha256, stored_bytes=stored_bytes)
             else:
-                self._store(target, verified(chunks_of(source), sha256))
+                self._folder.publish(target, verified(chunks_of(source), sha256))
 
     @contextmanager
     def open(
         self, *, tenant_id: str, sha256: str, start: int = 0, length: int | None = None
     ) -> Iterator[Iterator[bytes]]:
         end = range_end(start, length)
-        with self._disk_errors():
+        with self._folder.errors():
             descriptor = os.open(self._path(tenant_id, sha256), os.O_RDONLY | os.O_CLOEXEC)
         try:
             yield self._read(descriptor, start, end)
@@ -57,100 +53,64 @@ class DirectoryStore:
 
     def size(self, *, tenant_id: str, sha256: str) -> int | None:
         try:
-            with self._disk_errors():
+            with self._folder.errors():
                 return self._path(tenant_id, sha256).stat().st_size
         except ObjectMissing:
             return None
 
+    def download_url(  # nobody outside reaches a directory
+        self,
+        *,
+        tenant_id: str,  # noqa: ARG002
+        sha256: str,  # noqa: ARG002
+        filename: str,  # noqa: ARG002
+        expires_seconds: int,  # noqa: ARG002
+    ) -> str | None:
+        return None
+
+    def objects(self) -> Iterator[StoredObject]:
+        with self._folder.errors():
+            self._folder.staging.stat()  # a disk that is not mounted is not an empty store
+            for path in (self._folder.root / OBJECTS).glob("*/sha256/*/*"):
+                names = tenant_and_digest(path.relative_to(self._folder.root).as_posix())
+                with suppress(FileNotFoundError):
+                    if names:
+                        yield StoredObject(*names, bytes=path.stat().st_size, age_seconds=age_seconds(path))
+
     def delete(self, *, tenant_id: str, sha256: str) -> None:
         path = self._path(tenant_id, sha256)
-        with suppress(ObjectMissing), self._disk_errors():
+        with suppress(ObjectMissing), self._folder.errors():
             path.unlink()
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
+
+    def delete_older(self, older_than_seconds: float, *, tenant_id: str, sha256: str) -> bool:
+        try:
+            return self._folder.remove_older(self._path(tenant_id, sha256), older_than_seconds)
+        except ObjectMissing:
+            return False
+
+    def discard_abandoned(self, older_than_seconds: float) -> None:
+        self._folder.discard_abandoned(older_than_seconds)
 
     def check(self) -> None:
         """Writes a byte: a full or read-only disk is not ready either."""
-        with self._disk_errors(), tempfile.TemporaryFile(dir=self._staging, buffering=0) as probe:
+        with self._folder.errors(), tempfile.TemporaryFile(dir=self._folder.staging, buffering=0) as probe:
             probe.write(b"\0")
 
     def _path(self, tenant_id: str, sha256: str) -> Path:
-        return self._root / object_key(tenant_id=tenant_id, sha256=sha256)
+        return self._folder.root / object_key(tenant_id=tenant_id, sha256=sha256)
 
-    def _store(self, target: Path, chunks: Iterable[bytes]) -> None:
-        with self._disk_errors():
-            descriptor, name = tempfile.mkstemp(dir=self._staging)
-        try:
-            self._write_synced(descriptor, chunks)
-            with self._disk_errors():
-                _link_into_place(Path(name), target)
-        finally:
-            with suppress(OSError):
-                Path(name).unlink()
-
-    def _write_synced(self, descriptor: int, chunks: Iterable[bytes]) -> None:
-        """Only writing is the disk's doing: an error while the chunks are read is the caller's and passes unchanged."""
-        with os.fdopen(descriptor, "wb", buffering=0) as staging:
-            for chunk in chunks:
-                rest = memoryview(chunk)
-                while rest:
-                    with self._disk_errors():
-                        rest = rest[staging.write(rest) :]
-            with self._disk_errors():
-                os.fsync(staging.fileno())
+    def _renewed_bytes(self, path: Path) -> int | None:
+        """The size of an object that nobody finds old from here on, or None where there is none."""
+        return self._folder.renew(path)
 
     def _read(self, descriptor: int, start: int, end: int | None) -> Iterator[bytes]:
         position = start
         while end is None or position < end:
             wanted = CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - position)
-            with self._disk_errors():
+            with self._folder.errors():
                 chunk = os.pread(descriptor, wanted, position)
             if not chunk:
                 return
             yield chunk
             position += len(chunk)
-
-    @contextmanager
-    def _disk_errors(self) -> Iterator[None]:
-        """Say in our own words what the disk refused. An object is not missing when its disk is not mounted."""
-        try:
-            yield
-        except FileNotFoundError as error:
-            if self._staging.is_dir():
-                raise ObjectMissing(f"no such object: {error.filename}") from error
-            raise StoreUnavailable(f"the storage directory {self._root} is not there: is its disk mounted?") from error
-        except OSError as error:
-            raise StoreUnavailable(f"the storage directory {self._root} cannot be used: {error.strerror}") from error
-
-
-def _link_into_place(staged: Path, target: Path) -> None:
-    """Whoever comes second finds the name taken, by the same bytes: only verified ones get this far."""
-    _make_private_directory(target.parent)
-    with suppress(FileExistsError):
-        target.hardlink_to(staged)
-    _sync_directory(target.parent)
-
-
-def _make_private_directory(directory: Path) -> None:
-    """Like `mkdir -p` with mode 0700 for each new level, each of them on disk before it is used."""
-    if directory.is_dir():
-        return
-    _make_private_directory(directory.parent)
-    directory.mkdir(mode=0o700, exist_ok=True)
-    _sync_directory(directory.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _discard_abandoned(staging: Path) -> None:
-    """Remove what processes that were killed in the middle of a copy left behind."""
-    oldest = time.time() - ABANDONED_AFTER_SECONDS
-    for path in staging.iterdir():
-        with suppress(FileNotFoundError):
-            if path.stat().st_mtime < oldest:
-                path.unlink()

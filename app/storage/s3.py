@@ -1,115 +1,121 @@
 """Objects in a bucket of S3, or of a server that speaks its language (SeaweedFS, MinIO, Ceph).
 
 An upload becomes visible in one step, when it is completed, and that happens only after every byte has been read and
-the digest compared. `If-None-Match: *` keeps what is there; a server that ignores it stores the same bytes again. The
-digests are our own, so the checksums that boto3 would add by itself, and that some servers refuse, are off.
+the digest compared. `If-None-Match: *` keeps what is there; a server that ignores it stores the same bytes again.
 """
 
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from io import BytesIO
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
-
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from urllib.parse import quote
 
 from app.storage.byte_range import range_end
 from app.storage.errors import ObjectMissing, StoreUnavailable
-from app.storage.keys import object_key
-from app.storage.s3_upload import upload
-from app.storage.verification import chunks_of, confirm_stored, verified
+from app.storage.keys import OBJECTS, object_key, tenant_and_digest
+from app.storage.protocol import StoredObject
+from app.storage.s3_bucket import Bucket
+from app.storage.s3_copy import renew
+from app.storage.s3_multipart import abort, begun_uploads
+from app.storage.s3_upload import CONTENT_TYPE, upload
+from app.storage.s3_uploads import S3Uploads
+from app.storage.verification import confirm_stored, verified
 from app.storage.whole_file import write_whole
 
 if TYPE_CHECKING:
-    from types_boto3_s3.client import S3Client
     from types_boto3_s3.literals import BucketLocationConstraintType
 
-ATTEMPTS = 4  # boto3 waits at most 1, 2 and 4 seconds between them
-CONNECTIONS = 50  # a thread that finds none free opens one more and throws it away
-NOT_FOUND = {"NoSuchKey", "404"}  # the answer to a HEAD has no body, so its code is the bare status
 HOME_REGION = "us-east-1"  # the one region that must not be named when a bucket is made
 
 
 class S3Store:
-    """An `ObjectStore` in one bucket, below `prefix`. Without keys of its own it uses those that boto3 finds."""
+    """An `ObjectStore` in one bucket. Parts that come through us wait in `scratch_dir` until they are whole."""
 
-    def __init__(
-        self,
-        bucket: str,
-        *,
-        prefix: str = "",
-        endpoint_url: str | None = None,
-        region: str | None = None,
-        access_key_id: str | None = None,
-        secret_access_key: str | None = None,
-    ) -> None:
+    def __init__(self, bucket: Bucket, *, scratch_dir: Path | None = None) -> None:
         self._bucket = bucket
-        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        session = boto3.Session(access_key_id, secret_access_key, region_name=region)
-        with self._s3_errors():
-            self._client = _client(session, endpoint_url, attempts=ATTEMPTS, connect_seconds=5, read_seconds=60)
-            self._probe = _client(session, endpoint_url, attempts=1, connect_seconds=3, read_seconds=3)
+        self.uploads = S3Uploads(bucket, scratch_dir=scratch_dir)
 
     def put_file(self, path: Path, *, tenant_id: str, sha256: str) -> None:
         with path.open("rb") as source:
-            stored_bytes = self.size(tenant_id=tenant_id, sha256=sha256)
+            stored_bytes = self._renewed_bytes(object_key(tenant_id=tenant_id, sha256=sha256))
             if stored_bytes is not None:
                 confirm_stored(source, sha256=sha256, stored_bytes=stored_bytes)
             else:
                 self._upload(source, tenant_id=tenant_id, sha256=sha256)
 
-    @contextmanager
     def open(
         self, *, tenant_id: str, sha256: str, start: int = 0, length: int | None = None
-    ) -> Iterator[Iterator[bytes]]:
-        end = range_end(start, length)
-        with self._s3_errors():
-            body = self._body(self._key(tenant_id, sha256), start, end)
-        with closing(body):
-            yield self._read(body)
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        return self._bucket.open(object_key(tenant_id=tenant_id, sha256=sha256), start, range_end(start, length))
 
     def download(self, path: Path, *, tenant_id: str, sha256: str) -> None:
         with self.open(tenant_id=tenant_id, sha256=sha256) as chunks:
             write_whole(path, verified(chunks, sha256))
 
     def size(self, *, tenant_id: str, sha256: str) -> int | None:
-        try:
-            with self._s3_errors():
-                return self._client.head_object(Bucket=self._bucket, Key=self._key(tenant_id, sha256))["ContentLength"]
-        except ObjectMissing:
-            return None
+        shown = self._bucket.show(object_key(tenant_id=tenant_id, sha256=sha256))
+        return shown.bytes if shown else None
+
+    def download_url(self, *, tenant_id: str, sha256: str, filename: str, expires_seconds: int) -> str | None:
+        return self._bucket.presigned(
+            "get_object",
+            object_key(tenant_id=tenant_id, sha256=sha256),
+            expires_seconds=expires_seconds,
+            ResponseContentDisposition=f"attachment; filename*=UTF-8''{quote(filename, safe='')}",
+            ResponseContentType=CONTENT_TYPE,
+        )
+
+    def objects(self) -> Iterator[StoredObject]:
+        for shown in self._bucket.list(OBJECTS):
+            if names := tenant_and_digest(shown.key):
+                yield StoredObject(*names, bytes=shown.bytes, age_seconds=shown.age_seconds)
 
     def delete(self, *, tenant_id: str, sha256: str) -> None:
-        with suppress(ObjectMissing), self._s3_errors():
-            self._client.delete_object(Bucket=self._bucket, Key=self._key(tenant_id, sha256))
+        with suppress(ObjectMissing):
+            self._bucket.delete(object_key(tenant_id=tenant_id, sha256=sha256))
+
+    def delete_older(self, older_than_seconds: float, *, tenant_id: str, sha256: str) -> bool:
+        key = object_key(tenant_id=tenant_id, sha256=sha256)
+        shown = self._bucket.show(key)
+        if shown is None or shown.age_seconds < older_than_seconds:
+            return False
+        self._bucket.delete(key)
+        return True
+
+    def discard_abandoned(self, older_than_seconds: float) -> None:
+        """Uploads of `put_file` and of copies: each shows a sign of life with every part."""
+        for begun in begun_uploads(self._bucket, OBJECTS):
+            if begun.idle_seconds > older_than_seconds:
+                abort(self._bucket, begun.key, begun.handle)
 
     def check(self) -> None:
         try:
-            with self._s3_errors():
-                self._probe.head_bucket(Bucket=self._bucket)
+            with self._bucket.errors():
+                self._bucket.probe.head_bucket(Bucket=self._bucket.name)
         except ObjectMissing as error:
-            raise StoreUnavailable(f"the bucket {self._bucket} does not exist") from error
+            raise StoreUnavailable(f"the bucket {self._bucket.name} does not exist") from error
 
     def create_bucket(self) -> None:
         """Make the bucket unless it is there."""
+        client = self._bucket.client
         try:
             self.check()
         except StoreUnavailable:
-            with self._s3_errors(), suppress(self._client.exceptions.BucketAlreadyOwnedByYou):
-                self._create_bucket(self._client.meta.region_name)
+            with self._bucket.errors(), suppress(client.exceptions.BucketAlreadyOwnedByYou):
+                self._create_bucket(client.meta.region_name)
 
     def _create_bucket(self, region: str) -> None:
+        name = self._bucket.name
         if region == HOME_REGION:
-            self._client.create_bucket(Bucket=self._bucket)
+            self._bucket.client.create_bucket(Bucket=name)
         else:
             place = cast("BucketLocationConstraintType", region)
-            self._client.create_bucket(Bucket=self._bucket, CreateBucketConfiguration={"LocationConstraint": place})
+            self._bucket.client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": place})
 
-    def _key(self, tenant_id: str, sha256: str) -> str:
-        return self._prefix + object_key(tenant_id=tenant_id, sha256=sha256)
+    def _renewed_bytes(self, key: str) -> int | None:
+        """The size of an object that nobody finds old from here on, or None where there is none."""
+        return renew(self._bucket, key)
 
     def _upload(self, source: BinaryIO, *, tenant_id: str, sha256: str) -> None:
         """Upload, then believe what the bucket shows rather than the answer.
@@ -117,9 +123,10 @@ class S3Store:
         A refusal is no failure when the object is there: somebody else was first, or our own first attempt succeeded,
         its answer was lost and boto3 tried again.
         """
+        path = self._bucket.path(object_key(tenant_id=tenant_id, sha256=sha256))
         try:
-            with self._s3_errors():
-                upload(self._client, source, bucket=self._bucket, key=self._key(tenant_id, sha256), sha256=sha256)
+            with self._bucket.errors():
+                upload(self._bucket.client, source, bucket=self._bucket.name, key=path, sha256=sha256)
         except StoreUnavailable:
             stored_bytes = self.size(tenant_id=tenant_id, sha256=sha256)
             if stored_bytes is None:
@@ -132,56 +139,5 @@ class S3Store:
         shown_bytes = self.size(tenant_id=tenant_id, sha256=sha256)
         if shown_bytes != expected_bytes:
             raise StoreUnavailable(
-                f"the bucket {self._bucket} accepted {expected_bytes} bytes of {sha256} and shows {shown_bytes}"
+                f"the bucket {self._bucket.name} accepted {expected_bytes} bytes of {sha256} and shows {shown_bytes}"
             )
-
-    def _body(self, key: str, start: int, end: int | None) -> BinaryIO:
-        """HTTP has no range without bytes; for our readers that is an empty body, as it is for a file."""
-        if end == start:
-            self._client.head_object(Bucket=self._bucket, Key=key)
-            return BytesIO()
-        last = "" if end is None else end - 1  # HTTP counts the last byte in
-        try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes={start}-{last}")
-        except ClientError as error:
-            if _code(error) == "InvalidRange":
-                return BytesIO()
-            raise
-        return cast("BinaryIO", answer["Body"])
-
-    def _read(self, body: BinaryIO) -> Iterator[bytes]:
-        with self._s3_errors():
-            yield from chunks_of(body)
-
-    @contextmanager
-    def _s3_errors(self) -> Iterator[None]:
-        """Say in our own words what boto3 reports."""
-        try:
-            yield
-        except ClientError as error:
-            if _code(error) in NOT_FOUND:
-                raise ObjectMissing(f"no such object in the bucket {self._bucket}") from error
-            raise StoreUnavailable(f"the bucket {self._bucket} refused: {error}") from error
-        except BotoCoreError as error:
-            raise StoreUnavailable(f"the bucket {self._bucket} cannot be reached: {error}") from error
-
-
-def _client(
-    session: boto3.Session, endpoint_url: str | None, *, attempts: int, connect_seconds: int, read_seconds: int
-) -> "S3Client":
-    config = Config(
-        signature_version="s3v4",
-        s3={"addressing_style": "path"},  # servers in a private network have no name per bucket
-        connect_timeout=connect_seconds,
-        read_timeout=read_seconds,
-        retries={"mode": "standard", "total_max_attempts": attempts},
-        tcp_keepalive=True,
-        max_pool_connections=CONNECTIONS,
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    return session.client("s3", endpoint_url=endpoint_url, config=config)
-
-
-def _code(error: ClientError) -> str:
-    return error.response.get("Error", {}).get("Code", "")

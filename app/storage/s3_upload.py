@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from app.storage.staging import MAX_PARTS
 from app.storage.verification import chunks_of, verified
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
     from types_boto3_s3.type_defs import CompletedPartTypeDef
 
-PART_BYTES = 8 * 1024 * 1024  # held in memory one at a time; S3 takes 5 MiB and more
-MAX_PARTS = 10_000  # S3's limit; larger files than 78 GiB get larger parts
+PART_BYTES = 8 * 1024 * 1024  # held in memory one at a time; S3 takes 5 MiB and more. Files beyond 78 GiB need more
 CONTENT_TYPE = "application/octet-stream"  # nobody's browser should guess that an upload is a page
 
 

@@ -30,3 +30,27 @@ def confirm_stored(source: BinaryIO, *, sha256: str, stored_bytes: int | None) -
     source_bytes = sum(len(chunk) for chunk in verified(chunks_of(source), sha256))
     if stored_bytes != source_bytes:
         raise ChecksumMismatch(f"object {sha256} is damaged: {stored_bytes} bytes are stored, {source_bytes} are right")
+
+
+class AnnouncedBytes:
+    """Counts and hashes what arrives, and holds it against what was announced."""
+
+    def __init__(self, expected_bytes: int) -> None:
+        self._expected_bytes = expected_bytes
+        self._digest = hashlib.sha256()
+        self.bytes = 0
+
+    def count(self, chunk: bytes) -> None:
+        """Raises `ChecksumMismatch` as soon as there are too many."""
+        self.bytes += len(chunk)
+        if self.bytes > self._expected_bytes:
+            raise ChecksumMismatch(f"{self._expected_bytes} bytes were announced, more arrived")
+        self._digest.update(chunk)
+
+    def confirm(self, sha256: str | None) -> bytes:
+        """The digest; raises `ChecksumMismatch` when there are too few bytes, or when they have another."""
+        if self.bytes != self._expected_bytes:
+            raise ChecksumMismatch(f"{self._expected_bytes} bytes were announced, {self.bytes} arrived")
+        if sha256 is not None and self._digest.hexdigest() != sha256:
+            raise ChecksumMismatch(f"expected sha256 {sha256}, the bytes have {self._digest.hexdigest()}")
+        return self._digest.digest()

@@ -42,22 +42,51 @@ class S3Address:
         )
 
 
+@dataclass
+class Seaweed:
+    """A server on a directory and ports of its own, which a test may kill and start again with what it stored."""
+
+    directory: Path
+    address: S3Address
+    ports: list[int]
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @classmethod
+    def below(cls, directory: Path) -> "Seaweed":
+        ports = free_ports(4)
+        address = S3Address(f"http://127.0.0.1:{ports[-1]}", secrets.token_hex(10), secrets.token_hex(20))
+        return cls(directory, address, ports)
+
+    def start(self) -> None:
+        with self._log.open("ab") as output:
+            command = _command(self.directory, self.ports, _identities(self.directory, self.address))
+            self.process = subprocess.Popen(command, stdout=output, stderr=output)
+
+    def wait_until_it_stores(self) -> None:
+        assert self.process is not None
+        _wait_until_it_stores(self.process, self.address, self._log)
+
+    def kill(self) -> None:
+        """Asked politely it waits 15 s for a stream to itself, and there is nothing to keep."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    @property
+    def _log(self) -> Path:
+        return self.directory / "weed.log"
+
+
 @contextmanager
 def running_seaweedfs(directory: Path) -> Iterator[S3Address]:
     """Start a server that keeps everything below `directory`; yield its address once it stores objects."""
-    ports = free_ports(4)
-    address = S3Address(f"http://127.0.0.1:{ports[-1]}", secrets.token_hex(10), secrets.token_hex(20))
-    log = directory / "weed.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            _command(directory, ports, _identities(directory, address)), stdout=output, stderr=output
-        )
-        try:
-            _wait_until_it_stores(server, address, log)
-            yield address
-        finally:
-            server.kill()  # asked politely it waits 15 s for a stream to itself, and there is nothing to keep
-            server.wait()
+    server = Seaweed.below(directory)
+    server.start()
+    try:
+        server.wait_until_it_stores()
+        yield server.address
+    finally:
+        server.kill()
 
 
 def free_ports(count: int) -> list[int]:
@@ -117,7 +146,8 @@ def _wait_until_it_stores(server: "subprocess.Popen[bytes]", address: S3Address,
     deadline = time.monotonic() + STARTUP_SECONDS
     while server.poll() is None and time.monotonic() < deadline:
         with suppress(BotoCoreError, ClientError):
-            client.create_bucket(Bucket="ready")
+            with suppress(client.exceptions.BucketAlreadyExists, client.exceptions.BucketAlreadyOwnedByYou):
+                client.create_bucket(Bucket="ready")
             client.put_object(Bucket="ready", Key="ready", Body=b"ready")
             client.close()
             return

@@ -58,7 +58,7 @@ class Disk:
         return sorted(str(path.relative_to(self.root)) for path in (self.root / "t").rglob("*") if path.is_file())
 
     def unfinished(self) -> list[str]:
-        return [path.name for path in (self.root / "staging").iterdir()]
+        return [path.name for path in (self.root / "staging").rglob("*") if path.is_file()]
 
     def overwrite(self, key: str, content: bytes) -> None:
         (self.root / key).write_bytes(content)
@@ -71,12 +71,13 @@ class Bucket:
     prefix: str
 
     def keys(self) -> list[str]:
-        listed = self.client.list_objects_v2(Bucket=self.name, Prefix=self.prefix).get("Contents", [])
+        listed = self.client.list_objects_v2(Bucket=self.name, Prefix=f"{self.prefix}t/").get("Contents", [])
         return sorted(item["Key"].removeprefix(self.prefix) for item in listed)
 
     def unfinished(self) -> list[str]:
         listed = self.client.list_multipart_uploads(Bucket=self.name, Prefix=self.prefix).get("Uploads", [])
-        return [item["Key"] for item in listed]
+        staged = self.client.list_objects_v2(Bucket=self.name, Prefix=f"{self.prefix}staging/").get("Contents", [])
+        return [item["Key"] for item in (*listed, *staged)]
 
     def overwrite(self, key: str, content: bytes) -> None:
         self.client.put_object(Bucket=self.name, Key=self.prefix + key, Body=content)
@@ -103,7 +104,8 @@ def s3_store(address: S3Address) -> tuple[ObjectStore, Bucket]:
     """A store with a prefix of its own. Not a bucket: SeaweedFS sets several volumes aside for each."""
     prefix = f"stores/{uuid4().hex}"
     store = store_from_url(
-        f"s3://{BUCKET}/{prefix}?endpoint_url={address.endpoint_url}&region=us-east-1&create_bucket=true",
+        f"s3://{BUCKET}/{prefix}?endpoint_url={address.endpoint_url}&region=us-east-1&create_bucket=true"
+        f"&public_endpoint_url={address.endpoint_url}",
         s3_access_key_id=address.access_key,
         s3_secret_access_key=address.secret_key,
     )

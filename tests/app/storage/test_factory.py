@@ -33,7 +33,11 @@ def test_a_bucket_is_not_contacted_before_it_is_used() -> None:
         ("s3://KEY:SECRET@bucket", "LOWBIT_S3_ACCESS_KEY_ID"),
         ("s3://bucket?endpoint_url=http://KEY:SECRET@host:9000", "without credentials"),
         ("s3://bucket?endpoint_url=host:9000", "http://host:port"),
-        ("s3://bucket?endpont_url=http://host:9000", "takes create_bucket, endpoint_url, region, not endpont_url"),
+        (
+            "s3://bucket?endpont_url=http://host:9000",
+            "takes create_bucket, endpoint_url, public_endpoint_url, region, not",
+        ),
+        ("s3://bucket?public_endpoint_url=host:9000", "public_endpoint_url is http://host:port"),
         ("s3://bucket?create_bucket=yes", "true or false"),
     ],
 )

@@ -118,12 +118,12 @@ def test_a_put_that_comes_second_keeps_the_first(
     sha256 = stored.put(content)
     stored.backing.overwrite(stored.backing.keys()[0], first)
     nothing_yet = [None]
-    real_size = stored.store.size
+    really = stored.store._renewed_bytes
 
-    def look(**names: str) -> int | None:
-        return nothing_yet.pop() if nothing_yet else real_size(**names)
+    def look(name: str | Path) -> int | None:
+        return nothing_yet.pop() if nothing_yet else really(name)
 
-    monkeypatch.setattr(stored.store, "size", look)
+    monkeypatch.setattr(stored.store, "_renewed_bytes", look)
     stored.put(content)
     assert stored.read(sha256) == first
     assert stored.backing.unfinished() == []
