@@ -13,6 +13,7 @@ from workers.pipeline.npz import open_archive
 from workers.pipeline.protocol import QuantizeTask
 from workers.pipeline.reporter import Reporter
 from workers.pipeline.static import static_candidates
+from workers.pipeline.step_folder import StepFolder
 from workers.targets.onnxruntime_cpu import NAME, Session, prepare, quiet_logs
 
 _PRESETS: dict[str, PresetName] = {"lowbit_fast": "int8-fast", "lowbit_balanced": "int8-balanced"}
@@ -26,7 +27,9 @@ def quantize(assignment: Quantization) -> dict[str, Path]:
     prepared = prepare(model, task.recipe)
     feeder = feeder_for(describe(model), open_archive(Path(assignment.archive)), reporter)
     baseline = Session(model.SerializeToString(), threads=assignment.threads)
-    produced = static_candidates(prepared, baseline, feeder, task, Path(assignment.folder), reporter, output=None)
+    folder = Path(assignment.folder)
+    steps = StepFolder.of(task, folder, reporter)  # without digests of the inputs, nothing is taken over or kept
+    produced = static_candidates(prepared, baseline, feeder, task, folder, steps, output=None)
     return {candidate.key: candidate.path for candidate in produced.candidates}
 
 

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from app.contracts.result import LayerReport
 from workers.pipeline.protocol import QuantizeTask
-from workers.targets.onnxruntime_cpu import stamped
+from workers.targets.onnxruntime_cpu import STAMP_PREFIX, stamped
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,8 @@ class Produced:
 
 def write_candidate(draft: Draft, task: QuantizeTask, folder: Path, *, portable: Candidate | None = None) -> Candidate:
     """Check the model and write it into `folder`."""
-    kind = draft.key if draft.method == "float16" else f"int8_{draft.key}"
-    path = folder / f"{file_stem(task.model_name)}_{kind}.onnx"
-    proto = stamped(draft.model, _metadata(task, draft))
+    path = folder / file_name(task, draft.key, draft.method)
+    proto = stamped(draft.model, facts_of(task, label=draft.label, percentile=draft.percentile))
     onnx.checker.check_model(proto)
     path.write_bytes(proto.SerializeToString())
     found = Candidate(draft.key, draft.label, draft.method, draft.percentile, path, draft.layers)
@@ -64,13 +63,18 @@ def lowbit_version() -> str:
     return metadata.version("lowbit-server")
 
 
+def file_name(task: QuantizeTask, key: str, method: str | None) -> str:
+    kind = key if method == "float16" else f"int8_{key}"
+    return f"{file_stem(task.model_name)}_{kind}.onnx"
+
+
 def file_stem(model_name: str) -> str:
     """A user's name for a model as a file name: letters, digits, dot, dash and underscore."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", model_name.removesuffix(".onnx")).strip("._-")[:80]
     return stem or "model"
 
 
-def _metadata(task: QuantizeTask, draft: Draft) -> Mapping[str, str]:
+def facts_of(task: QuantizeTask, *, label: str, percentile: float | None) -> Mapping[str, str]:
     """What the file says about itself, wherever it goes."""
     facts = {
         **task.provenance,
@@ -78,8 +82,8 @@ def _metadata(task: QuantizeTask, draft: Draft) -> Mapping[str, str]:
         "target": task.target,
         "recipe_sha256": hashlib.sha256(task.recipe.model_dump_json().encode()).hexdigest(),
     }
-    if draft.percentile is not None:
-        facts["percentile"] = repr(draft.percentile)
+    if percentile is not None:
+        facts["percentile"] = repr(percentile)
     else:
-        facts["variant"] = draft.label
-    return {f"lowbit.{key}": value for key, value in facts.items()}
+        facts["variant"] = label
+    return {f"{STAMP_PREFIX}{key}": value for key, value in facts.items()}

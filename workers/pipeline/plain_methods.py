@@ -7,7 +7,6 @@ import onnx_ir as ir
 
 from app.contracts.problem import quoted, refuse
 from app.contracts.result import LayerReport
-from app.contracts.status import Stage
 from workers.pipeline.candidates import Draft, Produced, write_candidate
 from workers.pipeline.protocol import QuantizeTask
 from workers.pipeline.reporter import Reporter
@@ -22,7 +21,6 @@ _MOST_WARNINGS = 8
 
 def plain_candidates(model: onnx.ModelProto, task: QuantizeTask, folder: Path, reporter: Reporter) -> Produced:
     """One candidate. Raises ProblemFound."""
-    reporter.enter(Stage.QUANTIZE)
     draft = _dynamic(model, task) if task.recipe.method == "dynamic" else _float16(model, task, reporter)
     return Produced((write_candidate(draft, task, folder),))
 

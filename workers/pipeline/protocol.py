@@ -3,6 +3,9 @@
 The supervisor writes SCRATCH/task.json and starts `python -m workers.pipeline SCRATCH`. The process writes one event
 a line on stdout, and at its end SCRATCH/outcome.json; output files are in SCRATCH/outputs. Exit status 0 means that
 there is an outcome, good or bad; anything else is a crash. Only pydantic and the contracts are imported here.
+
+Results of steps (`workers.pipeline.steps`) lie in SCRATCH/steps, as <name>.safetensors. Those that the supervisor put
+there before the start are used instead of being computed again; of the others an event tells when they are complete.
 """
 
 from typing import Annotated, Literal
@@ -20,8 +23,15 @@ from app.contracts.status import Stage
 TASK_FILE = "task.json"
 OUTCOME_FILE = "outcome.json"
 OUTPUT_FOLDER = "outputs"
+STEP_FOLDER = "steps"
 
 MAX_EVENT_BYTES = 8 * 1024
+
+StepName = Literal["calibrate", "sensitivity", "search", "quantize"]
+
+
+def step_file_name(name: StepName) -> str:
+    return f"{name}.safetensors"
 
 
 class InspectModelTask(Contract):
@@ -57,6 +67,10 @@ Task = Annotated[InspectModelTask | InspectDatasetTask | QuantizeTask, Field(dis
 TASK: TypeAdapter[Task] = TypeAdapter(Task)
 
 
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""What every reader of JSON can hold exactly."""
+
+
 class StageEvent(Contract):
     event: Literal["stage"] = "stage"
     stage: Stage
@@ -64,9 +78,9 @@ class StageEvent(Contract):
 
 class ProgressEvent(Contract):
     event: Literal["progress"] = "progress"
-    completed: int
-    total: int
-    unit: str
+    completed: Count
+    total: Count
+    unit: str = Field(max_length=32)
 
 
 class WarningEvent(Contract):
@@ -81,7 +95,24 @@ class LogEvent(Contract):
     message: str
 
 
-Event = Annotated[StageEvent | ProgressEvent | WarningEvent | LogEvent, Field(discriminator="event")]
+class StepEvent(Contract):
+    """A step is done, and its result complete: it may be kept for others."""
+
+    event: Literal["step"] = "step"
+    name: StepName
+    file: str
+    """Name in the folder of steps."""
+
+
+class ReusedEvent(Contract):
+    """A step was skipped: its result was there, and sound."""
+
+    event: Literal["reused"] = "reused"
+    name: StepName
+
+
+AnyEvent = StageEvent | ProgressEvent | WarningEvent | LogEvent | StepEvent | ReusedEvent
+Event = Annotated[AnyEvent, Field(discriminator="event")]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 

@@ -21,9 +21,11 @@ from workers.pipeline.model_inspection import describe, load_model
 from workers.pipeline.model_rules import refuse_untrustworthy
 from workers.pipeline.npz import LABELS, open_archive
 from workers.pipeline.plain_methods import plain_candidates
+from workers.pipeline.produced_form import ProducedForm
 from workers.pipeline.protocol import OUTPUT_FOLDER, Quantized, QuantizeTask
 from workers.pipeline.reporter import Reporter
 from workers.pipeline.static import static_candidates
+from workers.pipeline.step_folder import StepFolder
 from workers.pipeline.variants import BASELINE, baseline_variant, candidate_variant
 from workers.pipeline.verdict import verdict
 from workers.quantization.opset import OpsetNotConvertible
@@ -58,7 +60,7 @@ def quantize(task: QuantizeTask, scratch: Path, reporter: Reporter) -> Quantized
     prepared = _prepare(model, task) if task.recipe.method == "static" else None
     reporter.enter(Stage.BASELINE)
     baseline = _load_baseline(model, description, task, scratch, reporter)
-    produced = _candidates(prepared, baseline, task, outputs, reporter)
+    produced = _candidates(prepared, baseline, task, outputs, StepFolder.of(task, scratch, reporter))
     candidates = produced.candidates
     sessions = {c.key: Session(c.path.read_bytes(), threads=task.threads) for c in candidates}
     reporter.enter(Stage.EVALUATE)
@@ -139,10 +141,21 @@ def _try(session: Session, feeder: Feeder) -> None:
 
 
 def _candidates(
-    prepared: Prepared | None, baseline: _Baseline, task: QuantizeTask, folder: Path, reporter: Reporter
+    prepared: Prepared | None, baseline: _Baseline, task: QuantizeTask, folder: Path, steps: StepFolder
+) -> Produced:
+    steps.reporter.enter(Stage.QUANTIZE if prepared is None else Stage.CALIBRATE)
+    form = ProducedForm(task, folder, baseline.session.inputs, baseline.session.outputs)
+    produced = steps.result("quantize", form, lambda: _computed(prepared, baseline, task, folder, steps))
+    if steps.reporter.stage != Stage.QUANTIZE:
+        steps.reporter.enter(Stage.QUANTIZE)  # nothing was left to do in it: it is over like the others
+    return produced
+
+
+def _computed(
+    prepared: Prepared | None, baseline: _Baseline, task: QuantizeTask, folder: Path, steps: StepFolder
 ) -> Produced:
     if prepared is None:
-        return plain_candidates(baseline.model, task, folder, reporter)
+        return plain_candidates(baseline.model, task, folder, steps.reporter)
     output = predicting_output(baseline.description)
     return static_candidates(
         prepared,
@@ -150,7 +163,7 @@ def _candidates(
         baseline.calibration,
         task,
         folder,
-        reporter,
+        steps,
         output=None if output is None else output.name,
     )
 

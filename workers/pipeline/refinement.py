@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from app.contracts.recipe import Recipe
 from workers.pipeline.held_out import HeldOut, sqnr
+from workers.pipeline.measured_form import ChoiceForm, NoiseForm
 from workers.pipeline.reporter import Reporter
 from workers.pipeline.sensitivity import PROBED, SensitivityProbe, best_ranges, sensitivities
 from workers.pipeline.smoothing import smoothings
 from workers.pipeline.statistics import Statistics, tensors_of
+from workers.pipeline.step_folder import StepFolder
 from workers.pipeline.weights import rounded_weights
 from workers.quantization.observers import ChannelObserver
 from workers.quantization.passes.smooth import smooth
@@ -58,7 +60,7 @@ class Refined:
 
 
 def refine(
-    prepared: Prepared, statistics: Statistics, recipe: Recipe, held_out: HeldOut, reporter: Reporter, *, threads: int
+    prepared: Prepared, statistics: Statistics, recipe: Recipe, held_out: HeldOut, steps: StepFolder, *, threads: int
 ) -> tuple[Refined, ...]:
     """Everything between calibration and the files: with smoothing and, where samples are held out to judge, without.
 
@@ -69,14 +71,16 @@ def refine(
     asked = held_out.first(PROBED)
     probe = SensitivityProbe.of(prepared, asked, threads=threads) if measured and asked.batches else None
     full = {name: min_max_range(observer) for name, observer in statistics.ranges.items()}
-    noises = None if probe is None else sensitivities(probe, full, reporter)
+    noises = None if probe is None else _noises(prepared, probe, full, steps)
     chosen = smoothings(prepared, statistics, recipe, noises)
     strategies = [_strategy(*named, statistics) for named in _named_strategies(recipe)]
     if probe is not None and noises is not None:
-        strategies.append(_measured_strategy(probe, noises, statistics, chosen, reporter))
+        strategies.append(_measured_strategy(probe, noises, statistics, chosen, steps))
     costs_db = {tensor: sqnr(asked.signal, noise) for tensor, noise in (noises or {}).items()}
     alternatives = [chosen, {}] if chosen and probe is not None else [chosen]
-    return tuple(_refined(prepared, some, strategies, statistics, recipe, costs_db, reporter) for some in alternatives)
+    return tuple(
+        _refined(prepared, some, strategies, statistics, recipe, costs_db, steps.reporter) for some in alternatives
+    )
 
 
 def _refined(
@@ -131,16 +135,25 @@ def _range(method: str, percentile: float | None, tensor: str, statistics: Stati
             return min_max_range(observed)
 
 
+def _noises(
+    prepared: Prepared, probe: SensitivityProbe, full: Mapping[str, Range], steps: StepFolder
+) -> dict[str, float]:
+    form = NoiseForm(prepared.placement.observed)
+    return steps.result("sensitivity", form, lambda: sensitivities(probe, full, steps.reporter))
+
+
 def _measured_strategy(
     probe: SensitivityProbe,
     noises: Mapping[str, float],
     statistics: Statistics,
     chosen: Mapping[str, Smoothing],
-    reporter: Reporter,
+    steps: StepFolder,
 ) -> Strategy:
     """The best range of each tensor that matters, min-max for the others and for those that smoothing reshapes."""
     candidates = {t: candidate_ranges(statistics.ranges[t]) for t in statistics.tensors if t not in chosen}
-    best = best_ranges(probe, noises, candidates, reporter)
+    best = steps.result(
+        "search", ChoiceForm(candidates), lambda: best_ranges(probe, noises, candidates, steps.reporter)
+    )
     ranges = {t: candidates[t][best[t]] if t in best else min_max_range(o) for t, o in statistics.ranges.items()}
     methods = {t: best.get(t, "min_max").replace("min_max", "min-max").replace("_", " ") for t in ranges}
     return Strategy("measured", "int8 measured ranges", "measured", None, ranges, methods)

@@ -14,8 +14,12 @@ from workers.pipeline.protocol import (
     Event,
     LogEvent,
     ProgressEvent,
+    ReusedEvent,
     StageEvent,
+    StepEvent,
+    StepName,
     WarningEvent,
+    step_file_name,
 )
 
 _PROGRESS_EVERY_S = 0.25
@@ -53,6 +57,12 @@ class Reporter:
 
     def log(self, message: str) -> None:
         self._write(LogEvent(level="info", message=quoted(message)))
+
+    def finished(self, step: StepName) -> None:
+        self._write(StepEvent(name=step, file=step_file_name(step)))
+
+    def reused(self, step: StepName) -> None:
+        self._write(ReusedEvent(name=step))
 
     def _write(self, event: Event) -> None:
         line = event.model_dump_json()

@@ -16,7 +16,9 @@ from workers.pipeline.layer_trials import try_layers
 from workers.pipeline.protocol import QuantizeTask
 from workers.pipeline.refinement import Refined, Strategy, refine
 from workers.pipeline.reporter import Reporter
-from workers.pipeline.statistics import empty_statistics
+from workers.pipeline.statistics import Statistics, empty_statistics
+from workers.pipeline.statistics_form import StatisticsForm
+from workers.pipeline.step_folder import StepFolder
 from workers.quantization.layer_trial import LayerError
 from workers.quantization.passes.correct_bias import has_correctable_bias
 from workers.targets.onnxruntime_cpu import Prepared, Session, build, runtime_form, serialized
@@ -28,30 +30,41 @@ def static_candidates(
     feeder: Feeder,
     task: QuantizeTask,
     folder: Path,
-    reporter: Reporter,
+    steps: StepFolder,
     *,
     output: str | None,
 ) -> Produced:
     """Raises ProblemFound. `output`: the name of the float output that quality is judged by, if there is one."""
-    reporter.enter(Stage.CALIBRATE)
+    reporter = steps.reporter
     rows = fitting_rows(baseline, feeder, reporter)
     held_out = _hold_out(baseline, feeder, task, output=output, rows=rows)
-    statistics = calibrate(
-        prepared,
-        feeder,
-        reporter,
-        statistics=empty_statistics(prepared.model.graph, prepared.placement, task.recipe),
-        threads=task.threads,
-        samples=task.recipe.calibration_samples,
-        held_out=samples_held_out(_samples(feeder, task)) if held_out.batches else 0,
-    )
+    statistics = _calibrated(prepared, feeder, task, steps, held_out)
     reporter.enter(Stage.QUANTIZE)
-    alternatives = refine(prepared, statistics, task.recipe, held_out, reporter, threads=task.threads)
+    alternatives = refine(prepared, statistics, task.recipe, held_out, steps, threads=task.threads)
     wanted = [(refined, strategy) for refined in alternatives for strategy in refined.strategies]
     if held_out.batches:
         wanted = [_best(wanted, task, held_out, reporter)]
     drafts = [_draft(refined, strategy, feeder, task, reporter, rows=rows) for refined, strategy in wanted]
     return Produced(tuple(c for draft in drafts for c in _written(draft, task, folder)), statistics.executor)
+
+
+def _calibrated(
+    prepared: Prepared, feeder: Feeder, task: QuantizeTask, steps: StepFolder, held_out: HeldOut
+) -> Statistics:
+    empty = empty_statistics(prepared.model.graph, prepared.placement, task.recipe)
+    return steps.result(
+        "calibrate",
+        StatisticsForm(empty),
+        lambda: calibrate(
+            prepared,
+            feeder,
+            steps.reporter,
+            statistics=empty,
+            threads=task.threads,
+            samples=task.recipe.calibration_samples,
+            held_out=samples_held_out(_samples(feeder, task)) if held_out.batches else 0,
+        ),
+    )
 
 
 def _samples(feeder: Feeder, task: QuantizeTask) -> int:

@@ -34,6 +34,7 @@ from workers.quantization.scheme import UINT8_ACTIVATIONS, weight_scheme
 
 __all__ = [
     "NAME",
+    "STAMP_PREFIX",
     "Prepared",
     "RuntimeRefused",
     "Session",
@@ -41,6 +42,7 @@ __all__ = [
     "placed",
     "prepare",
     "quiet_logs",
+    "restamped",
     "runtime_form",
     "runtime_version",
     "serialized",
@@ -48,6 +50,8 @@ __all__ = [
 ]
 
 NAME = "onnxruntime-cpu"
+
+STAMP_PREFIX = "lowbit."
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
@@ -189,9 +193,17 @@ def runtime_form(portable: ir.Model) -> ir.Model | None:
 
 def stamped(model: ir.Model, metadata: Mapping[str, str]) -> onnx.ModelProto:
     """The model as a file's content, with what it says about itself."""
+    return restamped(ir.to_proto(model), metadata)
+
+
+def restamped(model: onnx.ModelProto, metadata: Mapping[str, str]) -> onnx.ModelProto:
+    """The same file with other words about itself: what an earlier job of ours said of it goes."""
+    foreign = {p.key: p.value for p in model.metadata_props if not p.key.startswith(STAMP_PREFIX)}
     model.producer_name = "lowbit"
-    model.metadata_props.update(metadata)
-    return ir.to_proto(model)
+    del model.metadata_props[:]
+    for key, value in {**foreign, **metadata}.items():
+        model.metadata_props.add(key=key, value=value)
+    return model
 
 
 def serialized(model: ir.Model) -> bytes:

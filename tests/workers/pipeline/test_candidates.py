@@ -16,6 +16,7 @@ from workers.pipeline.npz import open_archive
 from workers.pipeline.protocol import QuantizeTask
 from workers.pipeline.reporter import Reporter
 from workers.pipeline.static import static_candidates
+from workers.pipeline.step_folder import StepFolder
 from workers.targets.onnxruntime_cpu import Session, prepare
 
 DATA = np.linspace(-1.0, 1.0, 2 * 3 * 16, dtype=np.float32).reshape(2, 3, 16)
@@ -36,7 +37,8 @@ def candidates_of(npz: Any, tmp_path: Path) -> Any:
         model, reporter = two_matmuls(), Reporter(io.StringIO())
         feeder = feeder_for(describe(model), open_archive(npz(x=DATA)), reporter)
         session = Session(model.SerializeToString(), threads=1)
-        return static_candidates(prepare(model, recipe), session, feeder, task, folder, reporter, output="y").candidates
+        steps = StepFolder.of(task, tmp_path, reporter)
+        return static_candidates(prepare(model, recipe), session, feeder, task, folder, steps, output="y").candidates
 
     return made
 

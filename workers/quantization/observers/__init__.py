@@ -7,9 +7,11 @@ from workers.quantization.observers.float_bits import FloatBitsObserver
 from workers.quantization.observers.moving_average import MovingAverageObserver
 from workers.quantization.observers.padding import MaskDoesNotFit, PaddingTally, RealTokens
 from workers.quantization.observers.second_moments import ColumnsDiffer, SecondMomentObserver, linear_rows
+from workers.quantization.observers.stored import Arrays, StoredStatisticsInvalid
 
 __all__ = [
     "BUCKETS",
+    "Arrays",
     "ChannelObserver",
     "ChannelsDiffer",
     "ColumnsDiffer",
@@ -20,6 +22,7 @@ __all__ = [
     "PaddingTally",
     "RealTokens",
     "SecondMomentObserver",
+    "StoredStatisticsInvalid",
     "Window",
     "ascending_buckets",
     "ascending_edges",

@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from workers.quantization.observers.stored import Arrays, doubles, extremes, only, tally
 from workers.quantization.observers.usable import are_usable, set_apart
 
 FloatArray = npt.NDArray[np.float32]
@@ -88,6 +89,23 @@ class ChannelObserver:
             nonfinite=self.nonfinite + other.nonfinite,
             huge=self.huge + other.huge,
         )
+
+    def to_arrays(self) -> Arrays:
+        return {
+            "counts": self.counts,
+            "extremes": np.stack([self.low, self.high]),
+            "sums": np.stack([self.sums, self.sums_of_squares]),
+            "set_apart": np.array([self.nonfinite, self.huge], np.int64),
+        }
+
+    def filled(self, arrays: Arrays) -> Self:
+        """Raises StoredStatisticsInvalid."""
+        only(arrays, "counts", "extremes", "sums", "set_apart")
+        counts = tally(arrays, "counts", self.counts.shape)
+        low, high = extremes(arrays, "extremes", counts > 0)
+        sums, sums_of_squares = doubles(arrays, "sums", (2, *self.counts.shape))
+        nonfinite, huge = tally(arrays, "set_apart", (2,)).tolist()
+        return type(self)(self.axis, counts, low, high, sums, sums_of_squares, nonfinite, huge)
 
     def _observe_block(self, block: FloatArray) -> None:
         low, high = block.min(axis=(0, 2)), block.max(axis=(0, 2))

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.quantization.observers.buckets import BUCKETS, FIRST_NEGATIVE, bucket_of
+from workers.quantization.observers.stored import Arrays, StoredStatisticsInvalid, extremes, only, tally
 from workers.quantization.observers.usable import HUGE, set_apart
 
 _CHUNK = 1 << 19
@@ -55,6 +56,28 @@ class FloatBitsObserver:
             nonfinite=self.nonfinite + other.nonfinite,
             huge=self.huge + other.huge,
         )
+
+    def to_arrays(self) -> Arrays:
+        """Only the buckets that hold something: a few thousand of 65,536 as a rule."""
+        filled = np.flatnonzero(self.counts)
+        return {
+            "buckets": filled.astype(np.uint16),
+            "counts": self.counts[filled],
+            "extremes": np.array([self.low, self.high]),
+            "set_apart": np.array([self.nonfinite, self.huge], np.int64),
+        }
+
+    def filled(self, arrays: Arrays) -> Self:
+        """Raises StoredStatisticsInvalid."""
+        only(arrays, "buckets", "counts", "extremes", "set_apart")
+        buckets = arrays["buckets"]
+        if buckets.dtype != np.uint16 or buckets.ndim != 1 or not (np.diff(buckets.astype(np.int64)) > 0).all():
+            raise StoredStatisticsInvalid("buckets do not ascend")
+        counts = np.zeros(BUCKETS, np.int64)
+        counts[buckets] = tally(arrays, "counts", buckets.shape)
+        low, high = extremes(arrays, "extremes", np.asarray(counts.any())).tolist()
+        nonfinite, huge = tally(arrays, "set_apart", (2,)).tolist()
+        return type(self)(counts, low, high, nonfinite, huge)
 
     def _observe_chunk(self, chunk: npt.NDArray[np.float32]) -> None:
         counts = _count(chunk)

@@ -1,10 +1,12 @@
 """Extremes that follow the data slowly. Here for users who compare with other tools; `FloatBitsObserver` is better."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from workers.quantization.observers.stored import Arrays, extremes, only, tally
 from workers.quantization.observers.usable import are_usable, set_apart
 
 
@@ -39,6 +41,19 @@ class MovingAverageObserver:
             values = values[usable]
         if values.size:
             self._follow(float(values.min()), float(values.max()))
+
+    def to_arrays(self) -> Arrays:
+        return {
+            "extremes": np.array([self.low, self.high]),
+            "tally": np.array([self.batches, self.nonfinite, self.huge], np.int64),
+        }
+
+    def filled(self, arrays: Arrays) -> Self:
+        """Raises StoredStatisticsInvalid."""
+        only(arrays, "extremes", "tally")
+        batches, nonfinite, huge = tally(arrays, "tally", (3,)).tolist()
+        low, high = extremes(arrays, "extremes", np.asarray(batches > 0)).tolist()
+        return type(self)(self.constant, low, high, batches, nonfinite, huge)
 
     def _follow(self, low: float, high: float) -> None:
         first = self.batches == 0

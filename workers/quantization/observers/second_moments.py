@@ -6,6 +6,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from workers.quantization.observers.stored import Arrays, doubles, only, tally
 from workers.quantization.observers.usable import are_usable
 
 FloatArray = npt.NDArray[np.float32]
@@ -57,6 +58,16 @@ class SecondMomentObserver:
         if self.sums.shape != other.sums.shape:
             raise ColumnsDiffer(f"{self.sums.shape} and {other.sums.shape} are of different layers")
         return type(self)(self.sums + other.sums, self.rows + other.rows, self.left_out + other.left_out)
+
+    def to_arrays(self) -> Arrays:
+        return {"sums": self.sums, "tally": np.array([self.rows, self.left_out], np.int64)}
+
+    def filled(self, arrays: Arrays) -> Self:
+        """Raises StoredStatisticsInvalid."""
+        only(arrays, "sums", "tally")
+        sums = doubles(arrays, "sums", self.sums.shape)
+        rows, left_out = tally(arrays, "tally", (2,)).tolist()
+        return type(self)(sums, rows, left_out)
 
     def _observe_block(self, block: FloatArray) -> None:
         low, high = float(block.min(initial=0.0)), float(block.max(initial=0.0))
