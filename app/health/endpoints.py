@@ -7,12 +7,13 @@ from typing import Literal, cast
 import anyio.to_thread
 import structlog
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy import text
 
 from app.contracts.codes import CATALOGUE, ProblemCode
 from app.contracts.problem import refuse
 from app.database import engine_sessions
+from app.health.roster import SERVED_QUEUES, live_by_queue
 from app.problems import documented
 from app.services import Services
 from app.version import VERSION
@@ -30,10 +31,11 @@ class Health(BaseModel):
 class Readiness(BaseModel):
     """Says ok or not ok of each part, and nothing more: this page needs no key."""
 
-    status: Literal["ok", "not_ready"]
+    status: Literal["ok", "degraded", "not_ready"]
     database: bool
     broker: bool
     storage: bool
+    workers: bool = Field(description="Each queue has a live worker. Without one jobs wait, but nothing is refused.")
 
 
 class Discovery(BaseModel):
@@ -59,20 +61,42 @@ async def healthz() -> Health:
     "/readyz", operation_id="readyz", responses={503: {"model": Readiness, "description": "A part does not answer."}}
 )
 async def readyz(request: Request, response: Response, services: Services) -> Readiness:
-    """The database, the broker and the object store answer."""
-    database, broker, storage = await asyncio.gather(
+    """Whether this process should get requests: the database, the broker and the object store answer.
+
+    Missing workers are told but do not count: a balancer that took all API processes away for want of a worker would
+    make an outage of a delay.
+    """
+    database, broker, storage, workers = await asyncio.gather(
         _answers("database", _select_one(request)),
         _answers("broker", request.app.state.announcer.check()),
         _answers("storage", anyio.to_thread.run_sync(services.store.check)),
+        _answers("workers", _require_workers(request)),
     )
     ready = database and broker and storage
     response.status_code = 200 if ready else 503
-    return Readiness(status="ok" if ready else "not_ready", database=database, broker=broker, storage=storage)
+    return Readiness(
+        status="not_ready" if not ready else "ok" if workers else "degraded",
+        database=database,
+        broker=broker,
+        storage=storage,
+        workers=workers,
+    )
 
 
 async def _select_one(request: Request) -> None:
     async with engine_sessions(request)() as session:
         await session.execute(text("SELECT 1"))
+
+
+async def _require_workers(request: Request) -> None:
+    async with engine_sessions(request)() as session:
+        served = {queue for queue, *_ in await session.execute(live_by_queue())}
+    if not served >= SERVED_QUEUES:
+        raise WorkersMissing
+
+
+class WorkersMissing(Exception):
+    """A queue that requests can fill has no live worker."""
 
 
 async def _answers(part: str, check: Awaitable[object]) -> bool:
