@@ -6,6 +6,7 @@ from typing import Self, Unpack, cast
 
 import httpx2
 
+from lowbit.admin import Admin
 from lowbit.discovery import locate
 from lowbit.download import DownloadProgress, download_artifacts
 from lowbit.files import Files, UploadProgress
@@ -41,6 +42,7 @@ class Client:
         self.models: Inspected[Model] = Inspected(self._wire, self.files, path="models", purpose="model")
         self.datasets: Inspected[Dataset] = Inspected(self._wire, self.files, path="datasets", purpose="dataset")
         self.jobs = Jobs(self._wire)
+        self.admin = Admin(self._wire)
 
     def close(self) -> None:
         self._wire.close()

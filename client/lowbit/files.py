@@ -1,4 +1,4 @@
-"""Uploads: a file's octets, streamed, with their digest so that damage on the way is noticed."""
+"""Files: small ones are sent at once, large ones in parts that can be sent again; both with their digest."""
 
 import base64
 import hashlib
@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import cast
 
 from lowbit.resources import File, Purpose
+from lowbit.resumable import ResumableUpload
+from lowbit.uploads import Uploads
 from lowbit.wire import Call, Wire, address
 
 CHUNK_BYTES = 1 << 20
+
+RESUMABLE_FROM_BYTES = 8 << 20
+"""Below, one request is quicker than four, and sending all of it again costs little."""
 
 UploadProgress = Callable[[Path, int, int], None]
 """Called with the path, the bytes sent so far, and the bytes in all."""
@@ -19,9 +24,25 @@ class Files:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def upload(self, path: str | Path, purpose: Purpose, on_progress: UploadProgress | None = None) -> File:
-        """Send one file. The service refuses it when size or digest differ from what was announced."""
+    def upload(
+        self,
+        path: str | Path,
+        purpose: Purpose,
+        on_progress: UploadProgress | None = None,
+        *,
+        resume: str | None = None,
+    ) -> File:
+        """Send one file. The service refuses it when size or digest differ from what was announced.
+
+        A large file that was being sent before, from this machine, goes on where it stopped; `resume` names another
+        upload (`upl_...`) to go on with.
+        """
         path = Path(path)
+        if resume is None and path.stat().st_size < RESUMABLE_FROM_BYTES:
+            return self._send_at_once(path, purpose, on_progress)
+        return ResumableUpload(Uploads(self._wire), path, purpose, on_progress).run(resume)
+
+    def _send_at_once(self, path: Path, purpose: Purpose, on_progress: UploadProgress | None) -> File:
         size = path.stat().st_size
         call = Call(
             "POST",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from lowbit.download import DownloadProgress, download_artifacts
 from lowbit.errors import JobFailed, JobNotFinished, ObjectiveUnmet, WaitTimeout
+from lowbit.events import Event, job_events
 from lowbit.patience import LONGEST_WAIT_SECONDS, even_pace
 from lowbit.resources import Artifact, JobData, JobResult, Layer, Notice, Progress, Variant
 from lowbit.wire import Call, Wire, address
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 UpdateCallback = Callable[["Job"], None]
@@ -99,6 +102,27 @@ class Job:
             raise JobFailed(self)
         return self
 
+    def events(self, *, after: int | None = None, timeout: float | None = None) -> Iterator[Event]:
+        """What happens to the job until it is done, first the state it is in. Cut connections are made again.
+
+        The handle's own properties keep up with the events. With `after`, the number of an event, what has happened
+        since is told instead of the state; 0 tells everything.
+
+        Raises:
+            WaitTimeout: it is not done after `timeout` seconds, looked at whenever the service says something.
+
+        """
+        for event in job_events(self._wire, self.id, after=after, timeout=timeout):
+            self.data, self._etag = state_after(self.data, event), None
+            yield event
+
+    def log(self) -> Iterator[Event]:
+        """The lines that the job has logged so far."""
+        call = Call("GET", address("jobs", self.id, "logs"), headers={"Accept": "application/x-ndjson"})
+        with self._wire.open(call) as response:
+            for line in response.iter_lines():
+                yield Event("log", json.loads(line))
+
     def raise_for_objective(self) -> Job:
         """Raise `ObjectiveUnmet` when no candidate met the objective."""
         if self.result is not None and self.result["outcome"] == "objective_unmet":
@@ -141,6 +165,25 @@ class Job:
         if self.result is None:
             raise JobFailed(self) if self.done else JobNotFinished(self)
         return self.result["best_variant_id"]
+
+
+def state_after(data: JobData, event: Event) -> JobData:
+    """The state of a job, given what it was and what happened."""
+    told = event.data
+    match event.type:
+        case "snapshot" | "done":
+            return cast(JobData, {key: value for key, value in told.items() if key not in {"job_id", "seq"}})
+        case "status":
+            return {**data, "status": told["status"], "attempt": told["attempt"]}
+        case "stage":
+            return {**data, "stage": told["stage"], "progress": None}
+        case "progress":
+            progress = {key: told[key] for key in ("fraction", "completed", "total", "unit")}
+            return {**data, "stage": told["stage"], "progress": cast(Progress, progress)}
+        case "warning":
+            return {**data, "warnings": [*data["warnings"], {"code": told["code"], "detail": told["detail"]}]}
+        case _:
+            return data
 
 
 def layers_of(wire: Wire, variant_id: str) -> list[Layer]:

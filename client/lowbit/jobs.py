@@ -16,7 +16,7 @@ class Jobs:
         return cast(Validation, self._wire.post("/v1/jobs/validate", request))
 
     def create(self, request: JobRequest) -> Job:
-        """Queue a job. It is sent once: after a lost connection, look at `list` before sending it again."""
+        """Queue a job. A lost connection is tried again under the same key, so there is one job in the end."""
         return Job(self._wire, cast(JobData, self._wire.post("/v1/jobs", request)))
 
     def get(self, job_id: str, *, wait_seconds: float = 0.0) -> Job:

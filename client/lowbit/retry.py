@@ -1,4 +1,4 @@
-"""When a read is tried again, and after how long. Requests that create something are never repeated blindly."""
+"""When a request is tried again, and after how long. One that creates something is repeated only under its own key."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ def retry_after(header: str | None) -> float | None:
 
 
 def pause_for(planned: float, header: str | None) -> float | None:
-    """How long to pause before the next try after a 503, or None to give up."""
+    """How long to pause before the next try after a passing refusal, or None to give up."""
     asked = retry_after(header)
     if asked is None or asked > LONGEST_PAUSE_SECONDS:
         return None

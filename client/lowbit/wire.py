@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
 import httpx2
 
@@ -15,7 +16,18 @@ from lowbit.problem import Problem
 from lowbit.resources import Page
 from lowbit.retry import pause_for, pauses, retry_after
 
-RETRIED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ReadError, httpx2.RemoteProtocolError)
+RETRIED = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.ReadError,
+    httpx2.WriteError,
+    httpx2.RemoteProtocolError,
+)
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+
+PASSING = (409, 503)
+"""With Retry-After: a part of the service is away, or the first try is still under way there."""
 
 KEEPALIVE_SECONDS = 2.0
 """Below the 5 s after which uvicorn closes an idle connection, so that no POST is written into a closing one."""
@@ -27,12 +39,15 @@ class Call:
 
     method: str
     path: str
+    """Of the service; or a whole URL, as of an object store, which never gets the key."""
     params: Mapping[str, str | int] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: object = None
     content: Iterator[bytes] | None = None
     wait_seconds: float = 0.0
     """How long the service may hold the answer back on request."""
+    silence_seconds: float | None = None
+    """How long a stream may stay silent, in place of the client's timeout."""
 
 
 class Wire:
@@ -59,7 +74,11 @@ class Wire:
         return self.json(Call("GET", path, params=params))
 
     def post(self, path: str, body: object) -> object:
-        return self.json(Call("POST", path, body=body))
+        """Send it under a key of its own, so that it takes effect once however often it has to be sent."""
+        return self.json(Call("POST", path, body=body, headers={IDEMPOTENCY_KEY: uuid4().hex}))
+
+    def patch(self, path: str, body: object) -> object:
+        return self.json(Call("PATCH", path, body=body))
 
     def delete(self, path: str) -> None:
         with self.open(Call("DELETE", path)):
@@ -101,14 +120,15 @@ class Wire:
             raise self._unreachable(error) from error
 
     def _send_patiently(self, call: Call) -> httpx2.Response:
-        """Reads are tried again briefly; everything else is sent once."""
-        for planned in pauses() if call.method == "GET" else ():
+        """What takes effect at most once is tried again briefly; everything else is sent once."""
+        for planned in pauses() if call.method == "GET" or IDEMPOTENCY_KEY in call.headers else ():
             try:
                 response = self._send(call)
             except RETRIED:
                 time.sleep(planned)
                 continue
-            pause = pause_for(planned, response.headers.get("Retry-After")) if response.status_code == 503 else None
+            passing = response.status_code in PASSING
+            pause = pause_for(planned, response.headers.get("Retry-After")) if passing else None
             if pause is None:
                 return response
             response.close()
@@ -118,15 +138,20 @@ class Wire:
     def _send(self, call: Call) -> httpx2.Response:
         request = self._http.build_request(
             call.method,
-            self.url + call.path,
+            self.url + call.path if call.path.startswith("/") else call.path,
             params=dict(call.params) or None,
             headers=dict(call.headers),
             json=call.body,
             content=call.content,
-            timeout=httpx2.Timeout(self._timeout_seconds, read=self._timeout_seconds + call.wait_seconds),
+            timeout=httpx2.Timeout(self._timeout_seconds, read=self._patience(call)),
         )
+        if not call.path.startswith("/"):
+            request.headers.pop("Authorization", None)
         # content may lie in an object store, to which the service redirects
         return self._http.send(request, stream=True, follow_redirects=call.method == "GET")
+
+    def _patience(self, call: Call) -> float:
+        return self._timeout_seconds + call.wait_seconds if call.silence_seconds is None else call.silence_seconds
 
     def _unreachable(self, error: Exception) -> NoConnection:
         if isinstance(error, httpx2.TimeoutException):

@@ -69,18 +69,36 @@ def test_a_503_without_a_near_time_is_final(pauses: list[float], retry_after: st
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize("failure", [httpx2.ReadError("cut"), httpx2.ConnectError("refused")])
-def test_what_creates_something_is_sent_once(pauses: list[float], failure: Exception) -> None:
-    wire, seen = wire_that_meets(failure)
-    with pytest.raises(NoConnection):
+@pytest.mark.parametrize("failure", [httpx2.ReadError("cut"), httpx2.ConnectError("refused"), unavailable()])
+def test_what_creates_something_is_sent_again_under_the_same_key(pauses: list[float], failure: Answer) -> None:
+    wire, seen = wire_that_meets(failure, httpx2.Response(201, json={"id": "job_1"}), httpx2.Response(201, json={}))
+    assert wire.post("/v1/jobs", {}) == {"id": "job_1"}
+    wire.post("/v1/jobs", {})
+    first, again, other = (request.headers["Idempotency-Key"] for request in seen)
+    assert first == again
+    assert other != first  # a new request is a new wish, even with the same body
+
+
+def test_a_first_try_that_is_still_under_way_is_waited_for(pauses: list[float]) -> None:
+    busy = {"code": "idempotency_in_progress", "title": "Still under way", "status": 409}
+    wire, seen = wire_that_meets(
+        httpx2.Response(409, headers={"Retry-After": "2"}, json=busy), httpx2.Response(201, json={"id": "job_1"})
+    )
+    assert wire.post("/v1/jobs", {}) == {"id": "job_1"}
+    assert (len(seen), pauses) == (2, [2.0])
+
+
+def test_a_conflict_that_will_not_pass_is_final(pauses: list[float]) -> None:
+    wire, seen = wire_that_meets(httpx2.Response(409, json={"code": "resource_in_use", "title": "No", "status": 409}))
+    with pytest.raises(ProblemError, match="No"):
         wire.post("/v1/jobs", {})
     assert len(seen) == 1
 
 
-def test_a_create_that_meets_a_503_is_sent_once(pauses: list[float]) -> None:
-    wire, seen = wire_that_meets(unavailable())
-    with pytest.raises(ProblemError):
-        wire.post("/v1/jobs", {})
+def test_what_has_no_key_is_sent_once(pauses: list[float]) -> None:
+    wire, seen = wire_that_meets(httpx2.ReadError("cut"))
+    with pytest.raises(NoConnection):
+        wire.delete("/v1/jobs/job_1")
     assert len(seen) == 1
 
 

@@ -1,7 +1,8 @@
 """Waiting for a job, and the three ways out: it ends, the time is over, or Ctrl-C lets it go on alone."""
 
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,23 @@ if TYPE_CHECKING:
 
 def follow(job: "Job", shown: Display, *, timeout: float | None, output: Format) -> None:
     """Return when the job is done, in whatever way it ended."""
+    with _left_alone_on_interrupt(job, output), suppress(JobFailed):  # reported with the result, by `conclude`
+        job.wait(timeout, shown.job)
+
+
+def watch(job: "Job", shown: Display, *, timeout: float | None, output: Format) -> None:
+    """As `follow`, but told of everything that happens rather than of the state at each look."""
+    with _left_alone_on_interrupt(job, output):
+        for _ in job.events(timeout=timeout):
+            shown.job(job)
+        job.refresh()  # a stream that was cut just behind `done` ends without it
+
+
+@contextmanager
+def _left_alone_on_interrupt(job: "Job", output: Format) -> Iterator[None]:
+    """The job goes on when nobody waits any more, and the user is told how to come back to it."""
     try:
-        with suppress(JobFailed):  # reported with the result, by `conclude`
-            job.wait(timeout, shown.job)
+        yield
     except KeyboardInterrupt:
         leave(job, output, reason="Detached.")
         raise typer.Exit(ExitCode.DETACHED) from None

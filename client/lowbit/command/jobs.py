@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 from lowbit.command.following import conclude, follow
+from lowbit.command.following import watch as watch_job
 from lowbit.command.layers import print_layers
+from lowbit.command.log import print_log
 from lowbit.command.options import AfterOption, Format, FormatOption, LimitOption, TimeoutOption, examples
 from lowbit.command.printing import print_facts, print_json, print_lines, print_table
 from lowbit.command.progress import display, headline
@@ -73,21 +75,33 @@ def _facts(job: JobData, status: str) -> dict[str, str]:
 @jobs.command(epilog=examples("lowbit jobs watch job_0198...", "lowbit jobs watch job_0198... --timeout 600"))
 def watch(job_id: JobArgument, timeout: TimeoutOption = None, output: FormatOption = Format.HUMAN) -> None:
     """Show a job's progress until it ends, then its verdict. Ctrl-C stops watching, not the job."""
-    _until_done(job_id, timeout, output, shown_as=output)
+    with connected(output) as client:
+        job = client.jobs.get(job_id)
+        with display(output) as shown:
+            watch_job(job, shown, timeout=timeout, output=output)
+        conclude(job, output, files=[])
 
 
 @jobs.command(epilog=examples("lowbit jobs wait job_0198... --timeout 3600 && lowbit download job_0198..."))
 def wait(job_id: JobArgument, timeout: TimeoutOption = None, output: FormatOption = Format.HUMAN) -> None:
     """Wait in silence until a job ends, then print its verdict. The exit code tells how it ended."""
-    _until_done(job_id, timeout, output, shown_as=Format.QUIET)
-
-
-def _until_done(job_id: str, timeout: float | None, output: Format, *, shown_as: Format) -> None:
     with connected(output) as client:
         job = client.jobs.get(job_id)
-        with display(shown_as) as shown:
+        with display(Format.QUIET) as shown:
             follow(job, shown, timeout=timeout, output=output)
         conclude(job, output, files=[])
+
+
+@jobs.command(epilog=examples("lowbit jobs logs job_0198...", "lowbit jobs logs job_0198... --follow"))
+def logs(
+    job_id: JobArgument,
+    follow_log: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,  # noqa: FBT002 - a switch
+    output: FormatOption = Format.HUMAN,
+) -> None:
+    """Print what a job has logged. With `--format json`, one object on each line."""
+    with connected(output) as client:
+        job = client.jobs.get(job_id)
+        print_log(job.events(after=0) if follow_log else job.log(), output)
 
 
 @jobs.command(epilog=examples("lowbit jobs layers job_0198...", "lowbit jobs layers var_0198... --format json"))

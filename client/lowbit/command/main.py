@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from lowbit.command import download, quantize, version
+from lowbit.command.admin import admin
 from lowbit.command.exits import ExitCode
 from lowbit.command.external import external_commands
 from lowbit.command.inspected import datasets, models
@@ -26,7 +27,8 @@ def build() -> TyperGroup:
     app.callback()(lowbit)
     app.command(epilog=quantize.EPILOG)(quantize.quantize)
     app.command(epilog=download.EPILOG)(download.download)
-    for name, group in (("models", models), ("datasets", datasets), ("jobs", jobs), ("recipes", recipes)):
+    groups = {"models": models, "datasets": datasets, "jobs": jobs, "recipes": recipes, "admin": admin}
+    for name, group in groups.items():
         app.add_typer(group, name=name)
     app.command(epilog=version.EPILOG)(version.version)
     root = typer.main.get_group(app)

@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import typer
+
+from lowbit.command.exits import ExitCode
 from lowbit.command.figures import size
 from lowbit.command.options import Format
 from lowbit.command.printing import printable
@@ -24,7 +27,25 @@ class Display(Protocol):
 
 @contextmanager
 def display(output: Format) -> Iterator[Display]:
-    """The display that suits the output format and where stderr goes."""
+    """The display that suits the output format and where stderr goes.
+
+    Ctrl-C during a transfer ends the command with a word on how to go on.
+    """
+    with _suitable(output) as chosen:
+        watched = Watched(chosen)
+        try:
+            yield watched
+        except KeyboardInterrupt:
+            if watched.under_way is None:
+                raise
+            sys.stderr.write(
+                f"Interrupted. The same command goes on with {printable(watched.under_way.name)} where it stopped.\n"
+            )
+            raise typer.Exit(ExitCode.DETACHED) from None
+
+
+@contextmanager
+def _suitable(output: Format) -> Iterator[Display]:
     if output is Format.QUIET:
         yield Silence()
     elif not sys.stderr.isatty():
@@ -36,6 +57,21 @@ def display(output: Format) -> Iterator[Display]:
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             yield Bars(progress)
+
+
+class Watched:
+    """Another display, and the file that is on its way."""
+
+    def __init__(self, shown: Display) -> None:
+        self._shown = shown
+        self.under_way: Path | None = None
+
+    def transfer(self, path: Path, done_bytes: int, total_bytes: int) -> None:
+        self.under_way = path if done_bytes < total_bytes else None
+        self._shown.transfer(path, done_bytes, total_bytes)
+
+    def job(self, job: "Job") -> None:
+        self._shown.job(job)
 
 
 class Silence:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lowbit.command.external import ExternalCommand, external_commands
@@ -17,6 +18,11 @@ COMMANDS = {
     *(f"jobs {verb}" for verb in ("list", "show", "watch", "wait", "layers", "cancel")),
     "recipes list",
     "recipes show",
+    *(f"admin tenants {verb}" for verb in ("list", "show", "create", "change")),
+    *(f"admin keys {verb}" for verb in ("list", "create", "revoke")),
+    "admin jobs requeue",
+    "admin gc",
+    "admin audit",
 }
 
 
@@ -35,14 +41,16 @@ def lowbit(*arguments: str, state: Path, **environment: str) -> subprocess.Compl
 
 
 def visible_commands() -> Iterator[tuple[str, object]]:
-    for name, command in build().commands.items():
-        if isinstance(command, ExternalCommand):
-            continue
+    yield from _below("", build().commands)
+
+
+def _below(path: str, commands: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    for name, command in commands.items():
         nested = getattr(command, "commands", None)
-        if nested is None:
-            yield name, command
-        else:
-            yield from ((f"{name} {verb}", one) for verb, one in nested.items() if not one.hidden)
+        if nested is not None:
+            yield from _below(f"{path}{name} ", nested)
+        elif not command.hidden and not isinstance(command, ExternalCommand):
+            yield f"{path}{name}", command
 
 
 def test_these_are_the_commands() -> None:

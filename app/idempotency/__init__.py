@@ -1,0 +1,1 @@
+"""`Idempotency-Key`: a creating request that is sent twice creates one thing and gets one answer."""

@@ -1,0 +1,1 @@
+"""Keys over HTTP: who am I, make one, list them, rotate and revoke."""

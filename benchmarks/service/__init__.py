@@ -1,0 +1,1 @@
+"""How fast the service answers, and what its API process costs."""
