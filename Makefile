@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint format serve bench bench-ptq install clean
+.PHONY: demo test test-faults lint format serve bench bench-ptq bench-service install clean
 
 install: $(INSTALLED)
 
@@ -32,6 +32,11 @@ lint: $(INSTALLED)
 test: lint
 	$(BIN)/python -m pytest
 
+# real servers, real kills: some ten minutes on two cores; ends with one JSON line
+test-faults: $(INSTALLED)
+	$(BIN)/python -m pytest -m faults tests/faults
+	$(BIN)/python -m tests.faults.chaos --jobs 50 --seconds 120
+
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -42,6 +47,9 @@ bench: $(INSTALLED)
 # the encoder asks for sentence-transformers, which only its own loading function needs
 bench-ptq: $(INSTALLED)
 	$(BIN)/python -m benchmarks.ptq.run
+
+bench-service: $(INSTALLED)
+	$(BIN)/python -m benchmarks.service.run
 
 clean:
 	rm -rf $(VENV) demo-output

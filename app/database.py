@@ -1,37 +1,34 @@
 """Connections and transactions of the API: one request, one transaction, committed before the answer is sent."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from app.audit.service import record
 from app.auth.principal import principal_of
 from app.jobs.announce import Announcer
+from app.prompt_connection import CONNECT_SECONDS, SILENCE_NOTICED, prompt_async_connect
+from app.quotas.limits import NO_QUOTAS, QuotaLimits, limited_by
+from app.settings import QUERY_SECONDS
 from app.tenancy import EVERY_TENANT, seen_by
 
 POOL_SIZE = 10
-STATEMENT_TIMEOUT_MS = 15_000
-"""No query of the API is near this; one that hangs must not hold its connection for ever."""
+ANSWER_GRACE_SECONDS = 1.0
+"""The server is to give a statement up first: its own error says more than a closed connection."""
 POOL_TIMEOUT_SECONDS = 5.0
 """A request that gets no connection for so long is told to come again, rather than kept for the default 30 s."""
 
 UNREACHABLE = (OperationalError, InterfaceError, PoolTimeout)
 """What SQLAlchemy raises when the database, or a free connection to it, cannot be had."""
 
-_SILENCE_NOTICED: dict[str, int] = {
-    "keepalives": 1,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
-}
-"""libpq's: a server that vanished without a word would hold a TCP connection, and its request, for ever."""
 
-
-def make_engine(url: str) -> AsyncEngine:
+def make_engine(url: str, *, query_seconds: float = QUERY_SECONDS) -> AsyncEngine:
+    """An engine whose queries end within `query_seconds`, plus a second, whatever the server does."""
     return create_async_engine(
         url,
         pool_size=POOL_SIZE,
@@ -40,16 +37,17 @@ def make_engine(url: str) -> AsyncEngine:
         pool_pre_ping=True,
         hide_parameters=True,  # errors are logged, and parameters are users' data
         connect_args={
-            "connect_timeout": 5,
-            **_SILENCE_NOTICED,
-            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
+            "connect_timeout": CONNECT_SECONDS,
+            **SILENCE_NOTICED,
+            "options": f"-c statement_timeout={int(query_seconds * 1000)} -c timezone=UTC",
+            "async_creator_fn": prompt_async_connect(query_seconds + ANSWER_GRACE_SECONDS),
         },
     )
 
 
-def make_sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+def make_sessions(engine: AsyncEngine, quotas: QuotaLimits = NO_QUOTAS) -> async_sessionmaker[AsyncSession]:
     """Sessions of the engine, which see every tenant. Endpoints use `tenant_session` instead."""
-    return async_sessionmaker(engine, expire_on_commit=False, info=seen_by(EVERY_TENANT))
+    return async_sessionmaker(engine, expire_on_commit=False, info={**seen_by(EVERY_TENANT), **limited_by(quotas)})
 
 
 def engine_sessions(request: Request) -> async_sessionmaker[AsyncSession]:
@@ -61,13 +59,21 @@ def tenant_session(request: Request) -> AsyncSession:
     return engine_sessions(request)(info=seen_by(principal_of(request).tenant_id))
 
 
-async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
-    """Commit when the endpoint returns; then, and only then, announce the jobs it queued."""
-    async with tenant_session(request) as session:
+@asynccontextmanager
+async def committed(session: AsyncSession, request: Request, response: Response) -> AsyncIterator[AsyncSession]:
+    """Commit at the end, with the audit log's entry; then, and only then, announce the jobs that were queued."""
+    async with session:
         yield session
+        record(session, request, response)
         await session.commit()
         announcer: Announcer = request.app.state.announcer
         announcer.announce_soon(session.info.pop("queues", ()))
+
+
+async def transaction(request: Request, response: Response) -> AsyncIterator[AsyncSession]:
+    """One that sees the caller's tenant and ends with the endpoint."""
+    async with committed(tenant_session(request), request, response) as session:
+        yield session
 
 
 # scope="function": FastAPI would otherwise run the commit after the answer has left, and a failed one would be a lie

@@ -4,7 +4,7 @@ from typing import Literal
 
 import uuid_utils
 
-Prefix = Literal["file", "mdl", "ds", "job", "var", "art", "tnt", "req", "upl", "whk", "whd"]
+Prefix = Literal["file", "mdl", "ds", "job", "var", "art", "tnt", "req", "upl", "whk", "whd", "wrk"]
 
 
 def new_id(prefix: Prefix) -> str:

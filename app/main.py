@@ -10,12 +10,20 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.artifacts.endpoints import router as artifacts
-from app.auth.gate import PUBLIC_PATHS, PUBLIC_PREFIXES, Gate
+from app.audit.bookkeeping import keep_books
+from app.audit.endpoints import router as audit
+from app.auth.gate import PUBLIC_PATHS, PUBLIC_PREFIXES, Admission, Gate
+from app.auth.scopes import required, rule_for
 from app.contracts.problem import Problem
 from app.database import make_engine, make_sessions
 from app.datasets.endpoints import router as datasets
+from app.events.endpoints import router as events
+from app.events.hub import Hub
+from app.events.streams import Streams
 from app.files.endpoints import router as files
-from app.files.reception import sweep, uploads_folder
+from app.files.reception import prepare, uploads_folder
+from app.garbage.endpoints import router as garbage
+from app.garbage.schedule import keep_clean
 from app.health.endpoints import router as health
 from app.jobs.announce import Announcer
 from app.jobs.endpoints import router as jobs
@@ -24,15 +32,45 @@ from app.middleware.body_limit import BodyLimit
 from app.middleware.host_check import HostCheck
 from app.middleware.request_log import RequestLog
 from app.models.endpoints import router as models
+from app.observability.endpoints import router as observability
+from app.observability.scrape import Scrapes
+from app.observability.tracing import request_telemetry
 from app.problems import install_handlers
+from app.quotas.limits import QuotaLimits
+from app.rate_limit.limiter import RateLimiter
+from app.rate_limit.middleware import RateLimit
+from app.rate_limit.shared import SharedBuckets
 from app.recipes.endpoints import router as recipes
 from app.services import ServiceSet
 from app.settings import Settings
 from app.storage.configured import configured_store
+from app.tenants.endpoints import router as tenants
+from app.tokens.endpoints import router as tokens
+from app.uploads.endpoints import router as uploads
 from app.variants.endpoints import router as variants
 from app.version import VERSION
+from app.webhooks.delivery import Post
+from app.webhooks.egress import Egress
+from app.webhooks.endpoints import router as webhooks
 
-ROUTERS = (health, files, models, datasets, recipes, jobs, variants, artifacts)
+ROUTERS = (
+    health,
+    observability,
+    files,
+    uploads,
+    models,
+    datasets,
+    recipes,
+    jobs,
+    events,
+    variants,
+    artifacts,
+    tokens,
+    tenants,
+    audit,
+    garbage,
+    webhooks,
+)
 
 DESCRIPTION = """Upload a float model and data, submit a job with a goal, download the quantized model with its
 evidence. Errors are `application/problem+json` (RFC 9457) with a stable `code`."""
@@ -40,19 +78,35 @@ evidence. Errors are `application/problem+json` (RFC 9457) with a stable `code`.
 
 def create_app(settings: Settings) -> FastAPI:
     """The ASGI application. Nothing is connected until its lifespan starts."""
-    engine = make_engine(settings.require_database_url())
-    sessions = make_sessions(engine)
+    engine = make_engine(settings.require_database_url(), query_seconds=settings.query_seconds)
+    sessions = make_sessions(engine, QuotaLimits.of_settings(settings))
     announcer = Announcer(settings.require_broker_url())
+    store = configured_store(settings)
+    hub = Hub(settings.require_database_url())
+    scrapes = Scrapes()
+    egress = Egress.of(settings) if settings.webhooks_enabled else None
+    admission = Admission.of(sessions, failures_per_minute=settings.auth_failures_per_minute)
+    buckets = SharedBuckets(settings.require_broker_url())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if settings.scratch_dir is not None:
-            await anyio.to_thread.run_sync(sweep, uploads_folder(settings.scratch_dir))
-        upkeep = asyncio.create_task(keep_up(sessions, announcer, settings))
+            await anyio.to_thread.run_sync(prepare, uploads_folder(settings.scratch_dir))
+        background = [
+            asyncio.create_task(hub.run()),
+            asyncio.create_task(keep_up(sessions, announcer, settings)),
+            asyncio.create_task(keep_clean(sessions, store, settings)),
+            asyncio.create_task(keep_books(admission.books, sessions)),
+        ]
+        if egress is not None:
+            post = Post(sessions, egress, scrapes.instruments.webhook_attempts)
+            background.append(asyncio.create_task(post.run()))
         yield
-        upkeep.cancel()
-        with suppress(asyncio.CancelledError):
-            await upkeep
+        for task in background:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await buckets.close()
         await engine.dispose()
 
     # no /docs and /redoc: the framework's pages load scripts from elsewhere
@@ -64,19 +118,26 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=request_telemetry(),
     )
     app.state.sessions = sessions
     app.state.announcer = announcer
-    app.state.services = ServiceSet(settings, configured_store(settings))
+    app.state.hub = hub
+    app.state.streams = Streams(sessions, hub, max_per_key=settings.max_streams_per_key)
+    app.state.scrapes = scrapes
+    app.state.egress = egress
+    app.state.services = ServiceSet(settings, store)
     for router in ROUTERS:
         app.include_router(router)
     install_handlers(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the framework's documented way
     # the last one added is the outermost
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    app.add_middleware(Gate, sessions=sessions)
+    app.add_middleware(RateLimit, limiter=RateLimiter(buckets), per_minute=settings.rate_limit_per_minute)
+    also_public = frozenset({"/metrics"} if settings.metrics_public else ())
+    app.add_middleware(Gate, admission=admission, also_public=also_public)
     app.add_middleware(HostCheck, allowed=frozenset(settings.allowed_hosts))
-    app.add_middleware(RequestLog)
+    app.add_middleware(RequestLog, instruments=scrapes.instruments)
     return app
 
 
@@ -92,10 +153,18 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         for path, operations in document["paths"].items():
             public = path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES)
-            for operation in operations.values():
+            for method, operation in operations.items():
                 if public:
-                    operation["responses"].pop("401", None)
+                    for status in ("401", "403", "429"):
+                        operation["responses"].pop(status, None)
                 else:
-                    operation["security"] = [{"key": []}]
+                    operation["security"] = [{"key": _scopes(method, path)}]
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _scopes(method: str, path: str) -> list[str]:
+    """What a key needs; for bearer keys OpenAPI leaves the words to us."""
+    rule = rule_for(path)
+    scope = required(rule, method.upper()) if rule else None
+    return [scope] if scope else []

@@ -43,16 +43,19 @@ def respond(found: Problem, *, path: str, request_id: str | None, headers: dict[
     extra = dict(headers or {})
     if found.status == 401:
         extra["WWW-Authenticate"] = "Bearer"
-    if found.status == 503:
+    if found.status in (429, 503) or found.code == "idempotency_in_progress":
         extra.setdefault("Retry-After", "2")
     return JSONResponse(
         body.model_dump(mode="json", exclude_none=True), status_code=found.status, headers=extra, media_type=MEDIA_TYPE
     )
 
 
-async def send_problem(found: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+async def send_problem(
+    found: Problem, scope: Scope, receive: Receive, send: Send, *, headers: dict[str, str] | None = None
+) -> None:
     """Answer from a middleware, before or after the application itself."""
-    response = respond(found, path=scope["path"], request_id=scope.get("state", {}).get("request_id"))
+    request_id = scope.get("state", {}).get("request_id")
+    response = respond(found, path=scope["path"], request_id=request_id, headers=headers)
     await response(scope, receive, send)
 
 
@@ -166,6 +169,9 @@ def documented(*codes: ProblemCode) -> dict[int | str, dict[str, Any]]:
     """The `responses` of an endpoint: its own problems and those that any authenticated request can meet."""
     everywhere: tuple[ProblemCode, ...] = (
         "missing_credentials",
+        "invalid_credentials",
+        "forbidden",
+        "rate_limited",
         "host_not_allowed",
         "validation_error",
         "internal",

@@ -13,7 +13,7 @@ class ServiceSet(NamedTuple):
     store: ObjectStore
 
 
-def _services(request: Request) -> ServiceSet:
+async def _services(request: Request) -> ServiceSet:  # asynchronous, or FastAPI would ask a thread for it
     return cast("ServiceSet", request.app.state.services)
 
 

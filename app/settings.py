@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 GIBIBYTE = 1024**3
+QUERY_SECONDS = 4.0
 
 
 class Settings(BaseSettings):
@@ -47,8 +48,34 @@ class Settings(BaseSettings):
 
     # Limits.
     max_upload_bytes: int = Field(default=GIBIBYTE, ge=1, description="Largest file accepted in one request.")
+    max_resumable_upload_bytes: int = Field(default=64 * GIBIBYTE, ge=1, description="Largest file accepted in parts.")
     max_unpacked_bytes: int = Field(default=64 * GIBIBYTE, ge=1, description="Largest data set once unpacked.")
+    max_streams_per_key: int = Field(default=2000, ge=1, description="Streams of events that one key may have open.")
+    max_job_events: int = Field(default=10_000, ge=100, description="Events of one job after which its log is cut off.")
     max_body_bytes: int = Field(default=1024**2, ge=1024, description="Largest JSON body.")
+    auth_failures_per_minute: int = Field(default=60, ge=0, description="Wrong keys from one address; 0: unlimited.")
+    rate_limit_per_minute: int = Field(default=6000, ge=0, description="Requests of one key; 0: unlimited.")
+
+    # Resumable uploads and garbage. Durations in seconds.
+    upload_expiry_seconds: float = Field(
+        default=7 * 24 * 3600.0, ge=1, description="An upload that is not complete after so long is given up."
+    )
+    upload_idle_seconds: float = Field(
+        default=30.0, gt=0.05, description="A part of which nothing arrives for so long is ended."
+    )
+    garbage_seconds: float = Field(default=3600.0, gt=0.05, description="How often garbage is collected.")
+    garbage_grace_seconds: float = Field(
+        default=24 * 3600.0, ge=0, description="Objects that nothing refers to are kept for so long."
+    )
+    step_retention_seconds: float = Field(
+        default=7 * 24 * 3600.0, ge=0, description="Results of job steps are kept for so long after their last use."
+    )
+
+    # What a tenant may have, unless it has limits of its own.
+    quota_stored_bytes: int | None = Field(default=None, ge=0, description="Bytes stored; default: unlimited.")
+    quota_queued_jobs: int | None = Field(default=1000, ge=0, description="Jobs that wait at once.")
+    quota_running_jobs: int | None = Field(default=None, ge=1, description="Jobs that run at once; default: unlimited.")
+    quota_open_uploads: int | None = Field(default=100, ge=0, description="Resumable uploads under way at once.")
 
     # Workers.
     cpu_workers: int = Field(default=1, ge=0, le=256, description="Quantize jobs that run at once on the CPU.")
@@ -59,13 +86,39 @@ class Settings(BaseSettings):
     job_memory_bytes: int | None = Field(
         default=None, ge=GIBIBYTE // 2, description="Address space of one job's process; default: unlimited."
     )
+    job_rss_bytes: int | None = Field(
+        default=None, ge=1024**2, description="Memory that one job's processes may use together; default: unlimited."
+    )
+    job_scratch_bytes: int | None = Field(
+        default=None, ge=1024**2, description="Scratch disk that one job may use; default: unlimited."
+    )
+    job_deadline_seconds: float | None = Field(
+        default=24 * 3600.0, gt=0, description="Longest time of one attempt, unless the job names its own."
+    )
+    stall_seconds: float = Field(
+        default=1.0, gt=0, description="Factor on the times after which a silent stage counts as stalled."
+    )
 
     # The job engine. Durations in seconds.
     lease_seconds: float = Field(default=60.0, gt=0.5, description="A worker silent for so long has lost its job.")
     reap_seconds: float = Field(default=10.0, gt=0.05, description="How often lost jobs are looked for.")
     dispatch_seconds: float = Field(default=1.0, gt=0.05, description="How often waiting jobs are announced again.")
-    max_attempts: int = Field(default=3, ge=1, le=10, description="Crashes or losses before a job is given up.")
+    max_attempts: int = Field(default=3, ge=1, le=10, description="Crashes, or losses, before a job is given up.")
+    postpone_seconds: float = Field(
+        default=6 * 3600.0, ge=0, description="A job whose store is away waits for so long in all, then fails."
+    )
+    query_seconds: float = Field(default=QUERY_SECONDS, ge=0.5, description="A query that takes longer is given up.")
 
+    # Webhooks.
+    webhooks_enabled: bool = Field(default=False, description="Users may have events sent to servers of theirs.")
+    webhook_allow_private: bool = Field(
+        default=False, description="Send webhooks to private addresses too. Lets every user reach into this network."
+    )
+    webhook_ca_file: Path | None = Field(
+        default=None, description="Certificates (PEM) to trust besides the usual ones when sending webhooks."
+    )
+
+    metrics_public: bool = Field(default=False, description="Serve /metrics without a key.")
     log_format: Literal["json", "console"] = Field(default="json", description="One JSON object a line, or text.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
 

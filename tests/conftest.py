@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.servers.api import Api, running_api
 from tests.servers.postgres import Database, running_postgres
 from tests.servers.service import Service, running_service
+from tests.servers.valkey import running_valkey
 
 
 @pytest.fixture(scope="session")
@@ -19,4 +21,19 @@ def database() -> Iterator[Database]:
 def service() -> Iterator[Service]:
     """A whole service, shared: tests leave it as they found it, but for the resources they made."""
     with running_service() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[str]:
+    """The URL of a Valkey, as Celery spells it."""
+    with running_valkey() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def api(database: Database, broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The API without workers, shared: tests make tenants of their own, so that they do not meet."""
+    settings = {"auth_failures_per_minute": 0, "webhooks_enabled": True}
+    with running_api(database, broker, tmp_path_factory.mktemp("api"), **settings) as running:
         yield running

@@ -1,19 +1,28 @@
 """The one task: claim what is next in a queue and see it through. Running it twice, or for nothing, does no harm."""
 
+import os
 import signal
+import socket
 from typing import Any
 
 from celery import signals
 
 from app.die_with_parent import set_parent_death_signal
+from app.health.roster import Presence
+from app.ids import new_id
 from app.jobs.announce import TASK_NAME
+from app.observability.tracing import configure_tracing, flush_traces
 from app.settings import settings
+from app.undumpable import forbid_inspection
+from app.version import VERSION
 from workers.celery_app import celery
-from workers.supervision.crew import Crew
+from workers.supervision.crew import Crew, worker_engine
+from workers.supervision.roster import RosterEntry
 from workers.supervision.scratch import sweep
 from workers.supervision.shutdown import SHUTDOWN
 
 _crew: Crew | None = None
+_roster_entry: RosterEntry | None = None
 
 
 @celery.task(name=TASK_NAME)
@@ -32,6 +41,12 @@ def _crew_of_this_process() -> Crew:
 
 
 @signals.worker_init.connect
+def _keep_secrets(**_: Any) -> None:  # noqa: ANN401  Celery's own signature
+    forbid_inspection()  # the pool's processes are forked later, and inherit it
+
+
+@signals.worker_init.connect
+@signals.worker_process_init.connect  # in the place of a process that was killed, perhaps
 def _clean_up_after_the_dead(**_: Any) -> None:  # noqa: ANN401  Celery's own signature
     sweep(settings().require_scratch_dir())
 
@@ -39,6 +54,35 @@ def _clean_up_after_the_dead(**_: Any) -> None:  # noqa: ANN401  Celery's own si
 @signals.worker_process_init.connect
 def _die_with_the_worker(**_: Any) -> None:  # noqa: ANN401
     set_parent_death_signal(signal.SIGKILL)
+    configure_tracing("lowbit-worker")  # here, as its sending thread would not survive the fork
+
+
+@signals.worker_ready.connect
+def _enter_the_roster(sender: Any, **_: Any) -> None:  # noqa: ANN401  the consumer
+    global _roster_entry  # noqa: PLW0603  one for a worker
+    if _roster_entry is not None:
+        return  # ready once more, after the broker was away
+    presence = Presence(
+        id=new_id("wrk"),
+        hostname=socket.gethostname(),
+        pid=os.getpid(),
+        queues=sorted(sender.app.amqp.queues.consume_from),
+        slots=sender.controller.concurrency,
+        version=VERSION,
+    )
+    _roster_entry = RosterEntry(presence, worker_engine(settings(), connections=1))
+    _roster_entry.start()
+
+
+@signals.worker_shutdown.connect
+def _leave_the_roster(**_: Any) -> None:  # noqa: ANN401
+    if _roster_entry is not None:
+        _roster_entry.stop()
+
+
+@signals.worker_process_shutdown.connect
+def _send_the_last_spans(**_: Any) -> None:  # noqa: ANN401
+    flush_traces()
 
 
 @signals.worker_shutting_down.connect

@@ -10,6 +10,13 @@ ProblemCode = Literal[
     "missing_credentials",
     "invalid_credentials",
     "host_not_allowed",
+    "forbidden",
+    "rate_limited",
+    "concurrency_limit",
+    "quota_exceeded",
+    "idempotency_key_invalid",
+    "idempotency_key_reused",
+    "idempotency_in_progress",
     "not_found",
     "method_not_allowed",
     "body_too_large",
@@ -20,8 +27,12 @@ ProblemCode = Literal[
     "precondition_failed",
     "invalid_state_transition",
     "resource_in_use",
+    "name_taken",
     "internal",
     "service_unavailable",
+    # webhooks
+    "url_not_allowed",
+    "webhooks_disabled",
     # files
     "upload_too_large",
     "file_empty",
@@ -29,6 +40,11 @@ ProblemCode = Literal[
     "model_format_not_supported",
     "dataset_format_not_supported",
     "checksum_mismatch",
+    "upload_parts_missing",
+    "upload_part_invalid",
+    "upload_complete",
+    "upload_expired",
+    "upload_stalled",
     # models
     "onnx_parse_error",
     "onnx_invalid",
@@ -66,6 +82,7 @@ ProblemCode = Literal[
     "inspection_crashed",
     "job_quarantined",
     "worker_lost",
+    "deadline_exceeded",
     "out_of_memory",
     "insufficient_scratch",
     "artifact_store_unavailable",
@@ -95,6 +112,23 @@ CATALOGUE: dict[ProblemCode, KnownProblem] = {
     "host_not_allowed": KnownProblem(
         400, "The Host header names a host that this service does not answer for", "Start it with --allowed-hosts NAME."
     ),
+    "forbidden": KnownProblem(403, "The key may not do this", "Use a key with the scope that `detail` names."),
+    "rate_limited": KnownProblem(
+        429, "Too many requests", "Wait as long as the Retry-After header says.", retryable=True
+    ),
+    "concurrency_limit": KnownProblem(
+        429, "Too much is under way already", "Wait until some of it has ended.", retryable=True
+    ),
+    "quota_exceeded": KnownProblem(507, "The tenant's storage is used up", "Delete what is no longer needed."),
+    "idempotency_key_invalid": KnownProblem(
+        400, "The Idempotency-Key header is not valid", "Send 1 to 255 printable ASCII characters."
+    ),
+    "idempotency_key_reused": KnownProblem(
+        422, "The Idempotency-Key was used for another request", "Use a new key for each new request."
+    ),
+    "idempotency_in_progress": KnownProblem(
+        409, "The first request with this Idempotency-Key is still under way", "Try again shortly.", retryable=True
+    ),
     "not_found": KnownProblem(
         404, "There is nothing at this address", "Ids are case sensitive; lists show what exists."
     ),
@@ -107,11 +141,18 @@ CATALOGUE: dict[ProblemCode, KnownProblem] = {
     "precondition_failed": KnownProblem(412, "The resource has changed", "Fetch it again and use its current ETag."),
     "invalid_state_transition": KnownProblem(409, "The job's status does not allow this"),
     "resource_in_use": KnownProblem(409, "Something else still refers to this resource"),
+    "name_taken": KnownProblem(409, "Another one has this name", "Choose another name."),
     "internal": KnownProblem(
         500, "The service failed", "Report the request id to whoever runs the service.", retryable=True
     ),
     "service_unavailable": KnownProblem(
         503, "A part of the service is not reachable", "Try again shortly.", retryable=True
+    ),
+    "url_not_allowed": KnownProblem(
+        422, "The URL is not one that this service sends requests to", "Use https:// with a public host name."
+    ),
+    "webhooks_disabled": KnownProblem(
+        403, "Webhooks are switched off", "Whoever runs the service can set LOWBIT_WEBHOOKS_ENABLED."
     ),
     "upload_too_large": KnownProblem(413, "The file is larger than this service accepts"),
     "file_empty": KnownProblem(422, "The file is empty"),
@@ -123,6 +164,13 @@ CATALOGUE: dict[ProblemCode, KnownProblem] = {
     "checksum_mismatch": KnownProblem(
         400, "The bytes received are not the bytes announced", "Send the file again.", retryable=True
     ),
+    "upload_parts_missing": KnownProblem(
+        409, "Parts of the upload have not arrived", "Send them, then complete the upload again."
+    ),
+    "upload_part_invalid": KnownProblem(422, "The part is not one of the upload"),
+    "upload_complete": KnownProblem(409, "The upload takes no more parts"),
+    "upload_expired": KnownProblem(410, "The upload was not completed in time", "Begin a new one."),
+    "upload_stalled": KnownProblem(408, "The part stopped arriving", "Send the part again.", retryable=True),
     "onnx_parse_error": KnownProblem(
         422, "The file is not a whole ONNX model", "It may be cut off: compare its size with the original's."
     ),
@@ -189,6 +237,7 @@ CATALOGUE: dict[ProblemCode, KnownProblem] = {
     ),
     "job_quarantined": KnownProblem(500, "The job's process died repeatedly; it will not be tried again"),
     "worker_lost": KnownProblem(500, "The worker vanished during the job", retryable=True),
+    "deadline_exceeded": KnownProblem(504, "The job took longer than it may", "Use less data or a cheaper recipe."),
     "out_of_memory": KnownProblem(507, "The job needed more memory than it may use"),
     "insufficient_scratch": KnownProblem(507, "The worker's disk is full", retryable=True),
     "artifact_store_unavailable": KnownProblem(503, "The artifact store cannot be reached", retryable=True),

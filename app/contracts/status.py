@@ -42,7 +42,8 @@ TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     # succeeded: the work was finished before the request to stop was seen
     JobStatus.CANCELLING: frozenset({JobStatus.CANCELLED, JobStatus.SUCCEEDED, JobStatus.FAILED}),
     JobStatus.SUCCEEDED: frozenset(),
-    JobStatus.FAILED: frozenset(),
+    # only by an operator's requeue of a job that was given up
+    JobStatus.FAILED: frozenset({JobStatus.QUEUED}),
     JobStatus.CANCELLED: frozenset(),
 }
 

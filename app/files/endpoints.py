@@ -1,8 +1,5 @@
 """Files over HTTP: sent in one request, as a form or as raw octets; fetched whole or in part."""
 
-import base64
-import binascii
-import re
 from typing import Annotated, Any, NamedTuple, get_args
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,6 +9,7 @@ from app.content import CONTENT_RESPONSES, Stored, serve
 from app.contracts.problem import refuse
 from app.database import Transaction, tenant_session
 from app.files import service
+from app.files.announced import announced_sha256
 from app.files.form import FormUpload
 from app.files.reception import Reception, receive_raw, too_large, uploads_folder
 from app.files.schemas import FileRead
@@ -54,6 +52,7 @@ _BODY: dict[str, Any] = {
         "unsupported_media_type",
         "model_format_not_supported",
         "insufficient_scratch",
+        "quota_exceeded",
         "artifact_store_unavailable",
     ),
 )
@@ -113,16 +112,10 @@ async def _receive(request: Request, received: Reception, query: _About) -> _Abo
 
 
 def _checked(request: Request, received: Reception) -> Reception:
-    """Compare with the digest that the client announced, if it did (Repr-Digest or Content-Digest, RFC 9530)."""
-    announced = request.headers.get("repr-digest") or request.headers.get("content-digest") or ""
-    found = re.search(r"sha-256=:([A-Za-z0-9+/=]{44}):", announced)
-    if found:
-        try:
-            expected = base64.b64decode(found.group(1), validate=True).hex()
-        except binascii.Error as error:
-            raise refuse("bad_request", "The digest header is not well formed.") from error
-        if expected != received.finish():
-            raise refuse("checksum_mismatch", "The file's sha256 is not the one announced.")
+    """Compare with the digest that the client announced, if it did."""
+    expected = announced_sha256(request.headers)
+    if expected is not None and expected != received.finish():
+        raise refuse("checksum_mismatch", "The file's sha256 is not the one announced.")
     return received
 
 

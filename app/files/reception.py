@@ -81,6 +81,12 @@ def uploads_folder(scratch: Path) -> Path:
     return scratch / "uploads"
 
 
+def prepare(directory: Path) -> None:
+    """Make the folder, which may lie in one that is not there yet either, or clean up what the dead left in it."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sweep(directory)
+
+
 def sweep(directory: Path) -> None:
     """Remove the staging files that no living process can be writing to."""
     newest_kept = time.time() - STALE_SECONDS

@@ -9,13 +9,15 @@ from app.auth.principal import Caller
 from app.contracts.status import ResourceStatus
 from app.database import Transaction, tenant_session
 from app.files import service as files
+from app.idempotency.dependency import OncePerKey
+from app.idempotency.service import PROBLEMS
 from app.inspected import service
 from app.inspected.schemas import InspectedCreate, InspectedRead
 from app.inspected.service import Resource
 from app.pagination import Listing, PageQuery, listing, one_page
 from app.problems import documented
 from app.tables import File
-from app.waiting import PreferredWait, until
+from app.waiting import Changes, PreferredWait, until
 
 
 def inspected_router(table: type[Resource], schema: type[InspectedRead], *, path: str) -> APIRouter:
@@ -30,12 +32,19 @@ def inspected_router(table: type[Resource], schema: type[InspectedRead], *, path
         response_model=schema,
         operation_id=f"create_{singular}",
         summary=f"Make a {kind.noun} of an uploaded file; a worker inspects it",
-        responses=documented("not_found", "file_purpose_mismatch", "malformed_json", "body_too_large"),
+        responses=documented(
+            "not_found", "file_purpose_mismatch", "concurrency_limit", "malformed_json", "body_too_large", *PROBLEMS
+        ),
     )
-    async def create(body: InspectedCreate, response: Response, caller: Caller, session: Transaction) -> InspectedRead:
-        row = await service.create(session, table, tenant_id=caller.tenant_id, file_id=body.file_id, name=body.name)
-        response.headers["Location"] = f"/v1/{path}/{row.id}"
-        return schema.of(row, await files.get(session, row.file_id, tenant_id=caller.tenant_id))
+    async def create(
+        body: InspectedCreate, response: Response, caller: Caller, session: Transaction, once: OncePerKey
+    ) -> InspectedRead | Response:
+        async def work() -> InspectedRead:
+            row = await service.create(session, table, tenant_id=caller.tenant_id, file_id=body.file_id, name=body.name)
+            response.headers["Location"] = f"/v1/{path}/{row.id}"
+            return schema.of(row, await files.get(session, row.file_id, tenant_id=caller.tenant_id))
+
+        return await once.run(body, work)
 
     @router.get(
         "",
@@ -56,13 +65,18 @@ def inspected_router(table: type[Resource], schema: type[InspectedRead], *, path
         summary=f"Get a {kind.noun}; `Prefer: wait=30` answers when its inspection is over",
         responses=documented("not_found"),
     )
-    async def get(resource_id: str, request: Request, caller: Caller, wait: PreferredWait) -> InspectedRead:
+    async def get(
+        resource_id: str, request: Request, caller: Caller, wait: PreferredWait, hub: Changes
+    ) -> InspectedRead:
         async def read() -> InspectedRead:
             async with tenant_session(request) as session:
                 row = await service.get(session, table, resource_id, tenant_id=caller.tenant_id)
                 return schema.of(row, await files.get(session, row.file_id, tenant_id=caller.tenant_id))
 
-        return await until(read, lambda seen: seen.status != ResourceStatus.INSPECTING, seconds=wait)
+        def settled(seen: InspectedRead) -> bool:
+            return seen.status != ResourceStatus.INSPECTING
+
+        return await until(read, settled, seconds=wait, hub=hub, keys=[resource_id])
 
     @router.delete(
         "/{resource_id}",

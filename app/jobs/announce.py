@@ -27,6 +27,10 @@ class Announcer:
         self.broker_url = broker_url
         self._underway: set[asyncio.Task[None]] = set()
 
+    async def prepare(self) -> None:
+        """Import what the first announcement needs, so that no job waits for it."""
+        await anyio.to_thread.run_sync(lambda: (self._celery, self._redis))
+
     def announce_soon(self, queues: Iterable[str]) -> None:
         """Send in the background, after the transaction that made the announcement true."""
         for queue in set(queues):

@@ -8,13 +8,15 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from app.auth.principal import Caller
 from app.contracts.status import TERMINAL, JobStatus
 from app.database import Transaction, tenant_session
+from app.idempotency.dependency import OncePerKey
+from app.idempotency.service import PROBLEMS
 from app.jobs import service, submission
 from app.jobs.schemas import JobCreate, JobRead, ValidationRead
 from app.pagination import Listing, Page, listing, one_page
 from app.problems import documented
 from app.services import Services
 from app.tables import Job
-from app.waiting import PreferredWait, until
+from app.waiting import Changes, PreferredWait, until
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -30,8 +32,10 @@ _REFUSALS = documented(
     "calibration_dtype_mismatch",
     "labels_missing",
     "target_unavailable",
+    "concurrency_limit",
     "malformed_json",
     "body_too_large",
+    *PROBLEMS,
 )
 
 
@@ -41,16 +45,25 @@ class JobsPage(Page):
 
 @router.post("", status_code=202, response_model=JobRead, operation_id="create_job", responses=_REFUSALS)
 async def create_job(
-    body: JobCreate, response: Response, caller: Caller, session: Transaction, services: Services
-) -> JobRead:
+    body: JobCreate,
+    response: Response,
+    caller: Caller,
+    session: Transaction,
+    services: Services,
+    once: OncePerKey,
+) -> JobRead | Response:
     """Queue a job. What can be known to fail is refused now."""
-    row = await submission.create(
-        session, body, tenant_id=caller.tenant_id, max_attempts=services.settings.max_attempts
-    )
-    await session.refresh(row)
-    response.headers["Location"] = f"/v1/jobs/{row.id}"
-    response.headers["ETag"] = _etag(row.version)
-    return JobRead.of(row)
+
+    async def work() -> JobRead:
+        row = await submission.create(
+            session, body, tenant_id=caller.tenant_id, max_attempts=services.settings.max_attempts
+        )
+        await session.refresh(row)
+        response.headers["Location"] = f"/v1/jobs/{row.id}"
+        response.headers["ETag"] = _etag(row.version)
+        return JobRead.of(row)
+
+    return await once.run(body, work)
 
 
 @router.post(
@@ -85,6 +98,7 @@ async def get_job(
     response: Response,
     caller: Caller,
     wait: PreferredWait,
+    hub: Changes,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> JobRead | Response:
     """One job. With `Prefer: wait=30` the answer is held until the job has changed (If-None-Match) or ended."""
@@ -97,7 +111,7 @@ async def get_job(
     def settled(row: Job) -> bool:
         return row.status in TERMINAL or (bool(known) and row.version not in known)
 
-    row = await until(read, settled, seconds=wait)
+    row = await until(read, settled, seconds=wait, hub=hub, keys=[job_id])
     headers = {"ETag": _etag(row.version)}
     if wait:
         headers["Preference-Applied"] = f"wait={wait:.0f}"

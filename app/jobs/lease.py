@@ -12,12 +12,15 @@ from sqlalchemy import Select, Update, and_, case, func, literal, null, or_, sel
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.elements import ColumnElement
 
+from app.contracts.codes import ProblemCode
 from app.contracts.problem import Problem, problem
 from app.contracts.status import LEASED, TERMINAL, TRANSITIONS, JobStatus
+from app.jobs.retry_class import RULES, RetryClass, RetryRule
+from app.jobs.turn import next_job
 from app.tables import Job
 
-CRASH_BACKOFF_SECONDS = 2.0
-"""Before the next attempt, times the number of attempts: what just failed rarely works at once."""
+GIVEN_UP: tuple[ProblemCode, ...] = ("job_quarantined", "artifact_store_unavailable")
+"""How jobs fail that an operator may let run again: nothing is known to be wrong with them."""
 
 
 class Lease(NamedTuple):
@@ -27,16 +30,9 @@ class Lease(NamedTuple):
     token: int
 
 
-def claim(queue: str, *, owner: str, lease_seconds: float) -> Update:
-    """Take the best job that waits in a queue. Concurrent claims skip each other's rows."""
-    best = (
-        select(Job.id)
-        .where(Job.status == JobStatus.QUEUED, Job.queue == queue, Job.run_after <= func.clock_timestamp())
-        .order_by(Job.priority.desc(), Job.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .scalar_subquery()
-    )
+def claim(queue: str, *, owner: str, lease_seconds: float, running_limit: int | None = None) -> Update:
+    """Take the job whose turn it is. `turn.take_turns` comes first, in the same transaction."""
+    best = next_job(queue, running_limit=running_limit)
     return (
         update(Job)
         .where(Job.id == best, Job.status == JobStatus.QUEUED)
@@ -89,6 +85,15 @@ def report(
     )
 
 
+def reused(lease: Lease, *, steps: Sequence[dict[str, Any]]) -> Update:
+    """Show which steps' results were taken over instead of being worked out again."""
+    return (
+        _held(lease)
+        .values(reused=Job.reused.op("||")(literal(list(steps), JSONB())), version=Job.version + 1)
+        .returning(Job.status)
+    )
+
+
 def succeed(
     lease: Lease, *, result: dict[str, Any], stages: Sequence[dict[str, Any]], warnings: Sequence[dict[str, Any]]
 ) -> Update:
@@ -105,32 +110,19 @@ def cancelled(lease: Lease, *, stages: Sequence[dict[str, Any]]) -> Update:
     return _ended(lease, JobStatus.CANCELLED, stages=list(stages)).where(Job.status == JobStatus.CANCELLING)
 
 
-def give_back(lease: Lease, *, pause_seconds: float = 0.0) -> Update:
-    """Return the job unharmed: this worker cannot do it now, through no fault of the job. It costs no attempt."""
-    return (
-        _held(lease)
-        .values(
-            status=_unless_cancelling(JobStatus.QUEUED),
-            attempt=Job.attempt - 1,
-            run_after=_from_now(pause_seconds),
-            finished_at=_finished_if_cancelling(),
-            **_unleased(),
-            **_FRESH,
-        )
-        .returning(Job.status)
-    )
+def give_back(lease: Lease) -> Update:
+    """Return the job unharmed: this worker is told to stop. It costs no attempt and no budget."""
+    return _returned(lease)
 
 
-def crashed(lease: Lease, *, last_cause: Problem, stages: Sequence[dict[str, Any]]) -> Update:
-    """The job's process died. Try again after a pause, until the attempts are used up."""
-    return (
-        _held(lease)
-        .values(
-            **_retried_or_quarantined(_quarantine_error(last_cause), stages),
-            run_after=func.clock_timestamp() + _interval(Job.attempt * CRASH_BACKOFF_SECONDS),
-        )
-        .returning(Job)
-    )
+def postpone(lease: Lease, *, pause_seconds: float) -> Update:
+    """Return the job unharmed, for later: what it needs is away. It costs no attempt, but time that is bounded."""
+    return _returned(lease).values(postponements=Job.postponements + 1, run_after=_from_now(pause_seconds))
+
+
+def ended_abnormally(lease: Lease, why: RetryClass, *, last_cause: Problem, stages: Sequence[dict[str, Any]]) -> Update:
+    """The attempt came to nothing. Try again after a pause, until the budget of its class is used up."""
+    return _held(lease).values(**_retried_or_quarantined(RULES[why], last_cause, stages)).returning(Job)
 
 
 def reap() -> Update:
@@ -145,9 +137,31 @@ def reap() -> Update:
     return (
         update(Job)
         .where(Job.id.in_(silent))
-        .values(**_retried_or_quarantined(_quarantine_error(lost), stages=[]))
+        .values(**_retried_or_quarantined(RULES[RetryClass.LOST], lost, stages=[]))
         .returning(Job)
         .execution_options(synchronize_session=False)
+    )
+
+
+def requeue(job_id: str) -> Update:
+    """For an operator: let a job that was given up run again, with every budget fresh."""
+    return (
+        update(Job)
+        .where(Job.id == job_id, Job.status == JobStatus.FAILED, Job.error["code"].astext.in_(GIVEN_UP))
+        .values(
+            status=JobStatus.QUEUED,
+            attempt=0,
+            crashes=0,
+            losses=0,
+            postponements=0,
+            requeues=Job.requeues + 1,
+            run_after=func.clock_timestamp(),
+            finished_at=None,
+            **_unleased(),
+            **_FRESH,
+        )
+        .returning(Job)
+        .execution_options(synchronize_session=False, populate_existing=True)
     )
 
 
@@ -178,7 +192,14 @@ def waiting_queues() -> Select[str]:
     )
 
 
-_FRESH: dict[str, Any] = {"stage": None, "stages": [], "progress": None, "warnings": [], "error": None}
+_FRESH: dict[str, Any] = {
+    "stage": None,
+    "stages": [],
+    "progress": None,
+    "warnings": [],
+    "error": None,
+    "reused": [],
+}
 """What an attempt starts from; nothing of the previous one is shown."""
 
 
@@ -210,9 +231,25 @@ def _unleased() -> dict[str, Any]:
     }
 
 
-def _retried_or_quarantined(error: ColumnElement[Any], stages: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _returned(lease: Lease) -> Update:
+    return (
+        _held(lease)
+        .values(
+            status=_unless_cancelling(JobStatus.QUEUED),
+            attempt=Job.attempt - 1,
+            finished_at=_finished_if_cancelling(),
+            **_unleased(),
+            **_FRESH,
+        )
+        .returning(Job.status)
+    )
+
+
+def _retried_or_quarantined(rule: RetryRule, last_cause: Problem, stages: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Stages of the last attempt are kept if it was the last; another attempt starts from nothing."""
-    used_up = and_(Job.status == JobStatus.RUNNING, Job.attempt >= Job.max_attempts)
+    assert rule.counter is not None
+    count = getattr(Job, rule.counter) + 1
+    used_up = and_(Job.status == JobStatus.RUNNING, count >= Job.max_attempts)
     over = or_(Job.status == JobStatus.CANCELLING, used_up)
     return {
         "status": case(
@@ -220,7 +257,9 @@ def _retried_or_quarantined(error: ColumnElement[Any], stages: Sequence[dict[str
             (used_up, JobStatus.FAILED),
             else_=JobStatus.QUEUED,
         ),
-        "error": case((used_up, error), else_=null()),
+        rule.counter: count,
+        "run_after": func.clock_timestamp() + _interval(count * rule.pause_seconds),
+        "error": case((used_up, _quarantine_error(last_cause)), else_=null()),
         "finished_at": case((over, func.clock_timestamp()), else_=null()),
         "stages": case((over, literal(list(stages), JSONB())), else_=literal([], JSONB())),
         "stage": None,
@@ -233,8 +272,8 @@ def _retried_or_quarantined(error: ColumnElement[Any], stages: Sequence[dict[str
 def _quarantine_error(last_cause: Problem) -> ColumnElement[Any]:
     found = problem(
         "job_quarantined",
-        f"Every attempt ended abnormally; the last one: {last_cause.detail}",
-        hint="The model or the data may exceed what one job may use; see the worker's log.",
+        f"Attempt after attempt ended abnormally; the last one: {last_cause.detail}",
+        hint="The model or the data may exceed what one job may use; the job's log says more.",
     )
     return literal(found.model_dump(mode="json", exclude_none=True), JSONB())
 

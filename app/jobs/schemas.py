@@ -33,6 +33,11 @@ class JobCreate(BaseModel):
     benchmark: Benchmark = Benchmark()
     labels: Annotated[dict[LabelText, LabelText], Field(max_length=32)] = {}
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    priority: Annotated[int, Field(ge=-10, le=10, description="Among your own jobs: higher ones run first.")] = 0
+    deadline_seconds: Annotated[
+        float | None,
+        Field(ge=1, le=30 * 24 * 3600, description="Longest time of one attempt; default: as the service is set."),
+    ] = None
 
 
 class StageRead(BaseModel):
@@ -50,8 +55,13 @@ class ProgressRead(BaseModel):
     unit: str
 
 
+_PARTS = ("events", "logs", "variants", "artifacts")
+
+
 class JobLinks(BaseModel):
     self: str
+    events: str
+    logs: str
     variants: str
     artifacts: str
 
@@ -79,6 +89,8 @@ class JobRead(BaseModel):
     warnings: list[Notice]
     labels: dict[str, str]
     seed: int
+    priority: int
+    deadline_seconds: float | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -89,7 +101,7 @@ class JobRead(BaseModel):
         here = f"/v1/jobs/{row.id}"
         fields: dict[str, Any] = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
         fields["done"] = row.status in TERMINAL
-        fields["links"] = {"self": here, "variants": f"{here}/variants", "artifacts": f"{here}/artifacts"}
+        fields["links"] = {"self": here, **{name: f"{here}/{name}" for name in _PARTS}}
         return cls.model_validate(fields)
 
 

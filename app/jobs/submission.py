@@ -13,6 +13,8 @@ from app.contracts.status import JobKind, ResourceStatus
 from app.ids import new_id
 from app.jobs.schemas import JobCreate
 from app.jobs.targets import QUEUE_OF_TARGET
+from app.observability import correlation
+from app.quotas.service import require_queue_slot
 from app.tables import Dataset, Job, Model
 
 
@@ -26,6 +28,8 @@ class _Named(NamedTuple):
 
 async def enqueue(session: AsyncSession, job: Job) -> None:
     """Queue a job; it is announced to the workers when the transaction has been committed."""
+    await require_queue_slot(session, job.tenant_id)
+    correlation.stamp(job)
     session.add(job)
     session.info.setdefault("queues", set()).add(str(job.queue))
     await session.flush()
@@ -51,6 +55,8 @@ async def create(session: AsyncSession, wanted: JobCreate, *, tenant_id: str, ma
         benchmark=wanted.benchmark.model_dump(mode="json"),
         labels=wanted.labels,
         seed=wanted.seed,
+        priority=wanted.priority,
+        deadline_seconds=wanted.deadline_seconds,
         max_attempts=max_attempts,
     )
     job.name = wanted.name or f"{wanted.recipe.preset}-{job.id[-6:]}"

@@ -22,6 +22,7 @@ Sessions = async_sessionmaker[AsyncSession]
 
 async def keep_up(sessions: Sessions, announcer: Announcer, settings: Settings) -> None:
     """Run until cancelled. An outage of the database or the broker is logged and waited out."""
+    await announcer.prepare()
     next_reap = time.monotonic()
     while True:
         try:

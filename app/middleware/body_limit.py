@@ -1,5 +1,6 @@
 """Bounds the body of every request but file uploads, which count their own bytes against a limit of their own."""
 
+import re
 from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -7,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.contracts.problem import problem
 from app.problems import send_problem
 
-STREAMED_PATHS = frozenset({"/v1/files"})
+STREAMED_PATHS = re.compile(r"/v1/files|/v1/uploads/[^/]+/parts/[^/]+")
 
 
 class BodyLimit:
@@ -16,7 +17,7 @@ class BodyLimit:
         self.max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in STREAMED_PATHS:
+        if scope["type"] != "http" or STREAMED_PATHS.fullmatch(scope["path"]):
             await self.app(scope, receive, send)
             return
         detail = f"The body may hold {self.max_bytes} bytes."

@@ -42,6 +42,7 @@ def admit(database_url: str, key: Key, *, name: str) -> None:
     engine = create_engine(database_url, connect_args={"connect_timeout": 10}, hide_parameters=True)
     with Session(engine, info=seen_by(DEFAULT_TENANT_ID)) as session, session.begin():
         earlier = update(ApiKey).where(ApiKey.name == name, ApiKey.id != key.id, ApiKey.revoked_at.is_(None))
+        earlier = earlier.where(ApiKey.created_by.is_(None))  # keys that users made may be called the same
         session.execute(earlier.values(revoked_at=func.clock_timestamp()))
         row = {"tenant_id": DEFAULT_TENANT_ID, "name": name, "secret_sha256": key.secret_sha256(), "scopes": ["*"]}
         new = insert(ApiKey).values(id=key.id, **row)

@@ -6,11 +6,14 @@ import sys
 
 import uvicorn
 
+from app.events.hub import Hub
 from app.logs import configure_logs
 from app.main import create_app
+from app.observability.tracing import configure_tracing
 from app.serve.bind_policy import require_safe_bind
 from app.serve.refusal import Refusal
 from app.settings import SettingMissing, Settings
+from app.undumpable import forbid_inspection
 
 GRACEFUL_SECONDS = 8
 """Requests under way may end; the supervisor waits a little longer."""
@@ -20,8 +23,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run the Lowbit API.")
     parser.add_argument("--fd", type=int, default=None, help="descriptor of a listening socket")
     arguments = parser.parse_args()
+    forbid_inspection()
     settings = Settings()
     configure_logs(settings)
+    configure_tracing("lowbit-api")
     try:
         require_safe_bind(settings)
         app = create_app(settings)
@@ -42,7 +47,19 @@ def main() -> None:
         timeout_keep_alive=30,
     )
     sockets = None if arguments.fd is None else [socket.socket(fileno=arguments.fd)]
-    uvicorn.Server(config).run(sockets=sockets)
+    _Server(config, app.state.hub).run(sockets=sockets)
+
+
+class _Server(uvicorn.Server):
+    """Tells whoever waits inside a request when the process is to stop: they would outlast `GRACEFUL_SECONDS`."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self.hub = hub
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.hub.close()
+        await super().shutdown(sockets)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from app.signal_name import signal_name
 
 POLL_SECONDS = 0.2
 MAX_BACKOFF_SECONDS = 30.0
-STEADY_SECONDS = 60.0
-"""A process that ran this long before it ended is restarted without delay."""
+STEADY_SECONDS = 10.0
+"""A process that ran this long before it ended is restarted without delay: whatever ended it, it can start."""
 
 
 class Supervisor:

@@ -53,14 +53,14 @@ class S3Uploads:
 
     @contextmanager
     def receive_part(
-        self, *, tenant_id: str, upload_id: str, handle: str, number: int, part_bytes: int
+        self, *, tenant_id: str, upload_id: str, handle: str, number: int, part_bytes: int, sha256: str | None = None
     ) -> Iterator["_ArrivingPart"]:
         require_number(number)
         key = upload_key(tenant_id=tenant_id, upload_id=upload_id)
         with _disk_errors():
             spool = TemporaryFile(dir=self._scratch_dir, buffering=0)  # noqa: SIM115 - closed below
         with spool:
-            yield _ArrivingPart(self._bucket, spool, key, handle, number, part_bytes)
+            yield _ArrivingPart(self._bucket, spool, key, handle, number, AnnouncedBytes(part_bytes, sha256))
 
     def list_parts(self, *, tenant_id: str, upload_id: str, handle: str) -> list[Part]:
         """Of several with one number the latest; dates count seconds, so of two in one second either."""
@@ -130,13 +130,15 @@ class S3Uploads:
 class _ArrivingPart:
     """A `PartWriter`: the part waits in a nameless file until it is whole, then it is sent."""
 
-    def __init__(self, bucket: Bucket, spool: BinaryIO, key: str, handle: str, number: int, part_bytes: int) -> None:
+    def __init__(
+        self, bucket: Bucket, spool: BinaryIO, key: str, handle: str, number: int, announced: AnnouncedBytes
+    ) -> None:
         self._bucket = bucket
         self._spool = spool
         self._key = key
         self._handle = handle
         self._number = number
-        self._announced = AnnouncedBytes(part_bytes)
+        self._announced = announced
 
     def write(self, chunk: bytes) -> None:
         self._announced.count(chunk)
@@ -145,8 +147,8 @@ class _ArrivingPart:
             with _disk_errors():
                 rest = rest[self._spool.write(rest) :]
 
-    def finish(self, *, sha256: str | None = None) -> Part:
-        self._announced.confirm(sha256)
+    def finish(self) -> Part:
+        self._announced.confirm()
         self._spool.seek(0, os.SEEK_SET)
         with upload_errors(self._bucket):
             answer = self._bucket.client.upload_part(

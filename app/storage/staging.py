@@ -16,7 +16,7 @@ class Part:
 
     number: int
     bytes: int
-    etag: str  # without quotation marks; the sha256 of the part in a directory, S3's own in a bucket
+    etag: str  # without quotation marks; the CRC-32 of the part in a directory, S3's own in a bucket
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PartWriter(Protocol):
     def write(self, chunk: bytes) -> None:
         """Raises `ChecksumMismatch` as soon as more bytes come than were announced."""
 
-    def finish(self, *, sha256: str | None = None) -> Part:
+    def finish(self) -> Part:
         """List the part, on disk, in place of an earlier one of its number.
 
         Raises `ChecksumMismatch` when there are fewer bytes than announced or their digest is another, and
@@ -66,7 +66,7 @@ class UploadStaging(Protocol):
         """
 
     def receive_part(
-        self, *, tenant_id: str, upload_id: str, handle: str, number: int, part_bytes: int
+        self, *, tenant_id: str, upload_id: str, handle: str, number: int, part_bytes: int, sha256: str | None = None
     ) -> AbstractContextManager[PartWriter]:
         """Take one part of exactly so many bytes; works for both stores, also where `part_url` gives a URL.
 

@@ -33,10 +33,11 @@ def confirm_stored(source: BinaryIO, *, sha256: str, stored_bytes: int | None) -
 
 
 class AnnouncedBytes:
-    """Counts and hashes what arrives, and holds it against what was announced."""
+    """Counts what arrives, and hashes it where a digest was announced: it costs more than all else that is done here."""
 
-    def __init__(self, expected_bytes: int) -> None:
+    def __init__(self, expected_bytes: int, sha256: str | None) -> None:
         self._expected_bytes = expected_bytes
+        self._sha256 = sha256
         self._digest = hashlib.sha256()
         self.bytes = 0
 
@@ -45,12 +46,12 @@ class AnnouncedBytes:
         self.bytes += len(chunk)
         if self.bytes > self._expected_bytes:
             raise ChecksumMismatch(f"{self._expected_bytes} bytes were announced, more arrived")
-        self._digest.update(chunk)
+        if self._sha256 is not None:
+            self._digest.update(chunk)
 
-    def confirm(self, sha256: str | None) -> bytes:
-        """The digest; raises `ChecksumMismatch` when there are too few bytes, or when they have another."""
+    def confirm(self) -> None:
+        """Raises `ChecksumMismatch` when there are too few bytes, or when they have another digest."""
         if self.bytes != self._expected_bytes:
             raise ChecksumMismatch(f"{self._expected_bytes} bytes were announced, {self.bytes} arrived")
-        if sha256 is not None and self._digest.hexdigest() != sha256:
-            raise ChecksumMismatch(f"expected sha256 {sha256}, the bytes have {self._digest.hexdigest()}")
-        return self._digest.digest()
+        if self._sha256 is not None and self._digest.hexdigest() != self._sha256:
+            raise ChecksumMismatch(f"expected sha256 {self._sha256}, the bytes have {self._digest.hexdigest()}")

@@ -22,14 +22,23 @@ class Job(TenantOwned, Base):
         Index(None, "calibration_dataset_id"),
         Index(None, "evaluation_dataset_id"),
         Index(None, "upload_id"),
-        # the two questions that are asked all day: what is next, and whose lease has run out
-        Index("ix_jobs_waiting", "queue", text("priority DESC"), "id", postgresql_where=text("status = 'queued'")),
+        # the questions that are asked all day: what is next, whose turn it is, and whose lease has run out
+        Index(
+            "ix_jobs_waiting",
+            "queue",
+            "tenant_id",
+            text("priority DESC"),
+            "id",
+            postgresql_where=text("status = 'queued'"),
+        ),
+        Index("ix_jobs_turn", "tenant_id", "queue", "started_at"),
         Index(
             "ix_jobs_leased",
             "lease_expires_at",
             "tenant_id",
             postgresql_where=text("status IN ('running', 'cancelling')"),
         ),
+        Index(None, "finished_at"),  # metrics count jobs as they end
         Index("ix_jobs_tenant_kind", "tenant_id", "kind", "id"),
     )
 

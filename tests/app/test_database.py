@@ -23,7 +23,7 @@ def test_a_commit_that_fails_is_no_success(database: Database, tmp_path: Path) -
         )
     )
 
-    @app.post("/v1/promise", status_code=201)
+    @app.post("/v1/files/promise", status_code=201)
     async def promise(session: Transaction) -> str:
         await session.execute(text("CREATE TEMP TABLE once (a int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
         await session.execute(text("INSERT INTO once VALUES (1), (1)"))  # refused at commit, not before
@@ -32,7 +32,7 @@ def test_a_commit_that_fails_is_no_success(database: Database, tmp_path: Path) -
     async def ask() -> httpx2.Response:
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            response = await client.post("/v1/promise", headers={"Authorization": f"Bearer {key.text()}"})
+            response = await client.post("/v1/files/promise", headers={"Authorization": f"Bearer {key.text()}"})
         await app.state.sessions.kw["bind"].dispose()
         return response
 

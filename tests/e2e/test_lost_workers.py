@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx2
@@ -12,13 +13,15 @@ import pytest
 from tests.e2e.conversation import finished, job_body
 from tests.servers.service import Service, running_service
 
+LEASE_SECONDS = 6.0
+"""Of `tests.servers.service.QUICK`."""
 LONG = {"batch_sizes": [1], "duration_s": 60.0}
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """A service of its own: these tests kill parts of it."""
-    with running_service(environment={"LOWBIT_LEASE_SECONDS": "3"}) as running:
+    with running_service(environment={"LOWBIT_QUERY_SECONDS": "1"}) as running:
         yield running
 
 
@@ -149,6 +152,47 @@ def test_a_killed_database_comes_back_with_everything(service: Service, http: ht
     assert seen <= {200, 503}
     after = finished(http, job["id"])
     assert (after["status"], after["attempt"]) == ("succeeded", 1)  # a short outage is not the job's fault
+
+
+@contextmanager
+def _silent_database(service: Service) -> Iterator[None]:
+    """Frozen, not dead: it keeps its connections, takes new ones, and says nothing."""
+    postgres = _processes(service, "bin/postgres", "-D")[0]
+    frozen = [postgres, *postgres.children(recursive=True)]
+    for process in frozen:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in frozen:
+            process.resume()
+
+
+def test_a_database_that_is_silent_for_a_while_costs_nothing(service: Service, http: httpx2.Client) -> None:
+    job = _started(http)
+    with _silent_database(service):
+        time.sleep(3)  # of the 4.5 s that may pass without a beat
+    time.sleep(2)  # past the next beats
+    after = _job(http, job["id"])
+    assert (after["status"], after["attempt"], len(_job_processes(service))) == ("running", 1, 1)
+    _cancel(http, job["id"])
+
+
+def test_a_silent_database_hangs_neither_requests_nor_an_attempt_whose_lease_runs_out(
+    service: Service, http: httpx2.Client
+) -> None:
+    job = _started(http)
+    with _silent_database(service):
+        began = time.monotonic()
+        assert http.get(f"/v1/jobs/{job['id']}").status_code == 503
+        answered_after = time.monotonic() - began
+        assert answered_after < 7  # a query of 1 + 1 s, and a connection that is not made in 3 s
+        time.sleep(max(0.0, LEASE_SECONDS - answered_after))
+        assert not _job_processes(service)  # the work has stopped before it could be another's
+        time.sleep(2)
+    again = _until(lambda: (found := _job(http, job["id"])).get("attempt") == 2 and found)
+    assert again["status"] == "running"
+    _cancel(http, job["id"])
 
 
 def test_an_outage_of_the_store_costs_no_attempt(service: Service, http: httpx2.Client) -> None:

@@ -1,50 +1,41 @@
 """One attempt at one job, from the claim to its end. Every way in which it can end is written down here once."""
 
 import errno
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from sqlalchemy.exc import DataError, DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.contracts.problem import Problem, problem
-from app.contracts.status import QUANTIZE_STAGES, JobKind, Stage
+from app.contracts.result import QuantizeOutcome
+from app.contracts.status import JobKind
+from app.garbage.references import hold_stored
 from app.jobs import lease as statements
-from app.jobs.lease import Lease
+from app.jobs.retry_class import postponement
 from app.settings import Settings
 from app.storage import ObjectStore, StorageError, StoreUnavailable
-from app.tables import Job
+from app.tables import Artifact, Job
 from workers.pipeline.protocol import (
     DatasetInspected,
-    Event,
     Finished,
     ModelInspected,
     Outcome,
     Quantized,
     Result,
 )
-from workers.supervision import job_process, record
-from workers.supervision.heartbeat import CancelRequested, Heartbeat, LeaseLost
-from workers.supervision.inputs import Inputs
-from workers.supervision.job_process import ProcessCrashed
-from workers.supervision.record import OutcomeInconsistent, OutputNotPlain, lease_of
+from workers.supervision import record
+from workers.supervision.abnormal_end import AbnormalEnd, ProcessCrashed
+from workers.supervision.heartbeat import CancelRequested, LeaseLost
+from workers.supervision.held_job import HeldJob
+from workers.supervision.process_work import ProcessWork
 from workers.supervision.scratch import attempt_folder
-from workers.supervision.shutdown import SHUTDOWN
-from workers.supervision.stages import StageRecord
+from workers.supervision.shutdown import ShuttingDown
+from workers.supervision.transfers import Transfers
+from workers.supervision.verification import verify
 
 log = structlog.get_logger("lowbit.attempt")
-
-INSPECTION_STAGES = (Stage.FETCH, Stage.INSPECT)
-RETRY_SECONDS = 0.5
-POSTPONE_SECONDS = 10.0
-"""Before a job that could not be done here is offered again."""
-
-
-class ShuttingDown(Exception):
-    """This worker was told to stop."""
 
 
 @dataclass
@@ -55,40 +46,39 @@ class Attempt:
     store: ObjectStore
 
     def __post_init__(self) -> None:
-        stages = QUANTIZE_STAGES if self.job.kind == JobKind.QUANTIZE else INSPECTION_STAGES
-        self.record = StageRecord(stages)
-        self.heartbeat = Heartbeat(lease_of(self.job), self.sessions, lease_seconds=self.settings.lease_seconds)
+        self.held = HeldJob(self.job, self.settings, self.sessions)
+        self.transfers = Transfers(self.store, self.held.check)
 
     def see_through(self) -> bool:
         """Do the work and record its end, whatever it is. False if this worker had better not claim the next job."""
         try:
-            with self.heartbeat:
+            with self.held.heartbeat:
                 return self._work()
         except LeaseLost:
             log.warning("lease lost; nothing is written")
             return True
 
     def _work(self) -> bool:  # noqa: C901  one branch for each way to end
-        name = f"{self.job.id}-{self.job.lease_token}"
         try:
-            with attempt_folder(self.settings.require_scratch_dir(), name) as scratch:
-                self._finish(self._outcome(scratch), scratch)
+            self._do()
         except LeaseLost:
             raise
         except CancelRequested:
-            self._write(lambda s: s.execute(statements.cancelled(self._lease, stages=self.record.shown(failed=True))))
-            log.info("job cancelled")
+            self._stop_as_asked()
         except ShuttingDown:
-            self._write(lambda s: s.execute(statements.give_back(self._lease)))
-            log.info("job given back")
-        except (ProcessCrashed, OutputNotPlain, OutcomeInconsistent) as crash:
-            self._try_again(f"The job's process died: {crash}.")
+            self._give_back()
+            return False
+        except AbnormalEnd as end:
+            self._end_abnormally(end)
         except StoreUnavailable:
             return self._postpone("the object store does not answer")
         except StorageError:
             self._refuse(problem("artifact_store_unavailable", "The stored content is missing or damaged."))
         except DataError:
             self._refuse(problem("internal", "The result holds a text that cannot be stored."))
+        except (OperationalError, InterfaceError) as error:
+            log.warning("the database failed", error=type(error).__name__)
+            return self._postpone("the database does not answer")
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 log.exception("the scratch folder cannot be used")
@@ -96,21 +86,18 @@ class Attempt:
             self._refuse(problem("insufficient_scratch", "The worker's disk is full."))
         except Exception:
             log.exception("attempt failed in a way that is not foreseen")
-            self._try_again("The worker met a condition that it does not handle.")
+            self._end_abnormally(AbnormalEnd("The worker met a condition that it does not handle."))
             return False
         return True
 
-    def _outcome(self, scratch: Path) -> Outcome:
-        self._enter(Stage.FETCH)
-        with self.sessions() as session:
-            inputs = Inputs(session, self.job, self.settings)
-        inputs.bring(self.store, scratch)
-        return job_process.run(
-            scratch,
-            memory_bytes=self.settings.job_memory_bytes,
-            on_event=self._on_event,
-            check=self._check,
-        )
+    def _do(self) -> None:
+        """The work of a job of this kind, to its recorded end."""
+        name = f"{self.job.id}-{self.job.lease_token}"
+        if self.job.kind == JobKind.VERIFY_UPLOAD:
+            verify(self.held, self.store)
+            return
+        with attempt_folder(self.settings.require_scratch_dir(), name) as scratch:
+            self._finish(ProcessWork(self.held, self.transfers, scratch).outcome(), scratch)
 
     def _finish(self, outcome: Outcome, scratch: Path) -> None:
         if not isinstance(outcome, Finished):
@@ -121,75 +108,42 @@ class Attempt:
             raise ProcessCrashed("its outcome is that of another kind of job")
         if isinstance(done, Quantized):
             record.require_consistent(done.outcome)
-            artifacts = record.stored(self.job, done.outcome, scratch, self.store, self._check)
-            self._write(lambda s: record.quantized(s, self.job, done.outcome, artifacts, self.record))
+            artifacts = record.stored(self.job, done.outcome, scratch, self.transfers)
+            self.held.write(lambda s: self._publish(s, done.outcome, artifacts))
         else:
-            self._write(lambda s: record.inspected(s, self.job, done, self.record))
+            self.held.write(lambda s: record.inspected(s, self.job, done, self.held.record))
         log.info("job succeeded")
 
-    @property
-    def _lease(self) -> Lease:
-        return lease_of(self.job)
+    def _publish(self, session: Session, outcome: QuantizeOutcome, artifacts: list[Artifact]) -> None:
+        digests = [artifact.sha256 for artifact in artifacts]
+        hold_stored(session, self.store, tenant_id=self.job.tenant_id, digests=digests)
+        record.quantized(session, self.held, outcome, artifacts)
 
-    def _check(self) -> None:
-        self.heartbeat.check()
-        if SHUTDOWN.is_set():
-            raise ShuttingDown
+    def _stop_as_asked(self) -> None:
+        stages = self.held.record.shown(failed=True)
+        self.held.write(lambda s: s.execute(statements.cancelled(self.held.lease, stages=stages)))
+        log.info("job cancelled")
 
-    def _enter(self, stage: Stage) -> None:
-        self.record.enter(stage)
-        self._report()
-
-    def _on_event(self, event: Event) -> None:
-        if event.event == "log":
-            log.info("process", message=event.message)
-            return
-        self.record.take(event)
-        self._report()
-
-    def _report(self) -> None:
-        """Show progress. It is a heartbeat as well; one that the database does not take is missed like any other."""
-        statement = statements.report(
-            self._lease,
-            lease_seconds=self.settings.lease_seconds,
-            stage=self.record.current,
-            stages=self.record.shown(),
-            progress=self.record.progress,
-            warnings=self.record.warnings,
-        )
-        asked_at = time.monotonic()
-        try:
-            with self.sessions.begin() as session:
-                self.heartbeat.note(session.scalar(statement), asked_at=asked_at)
-        except DBAPIError as error:
-            log.warning("progress not shown", error=type(error).__name__)
-
-    def _write(self, write: Callable[[Session], object]) -> None:
-        """Write how it ended, as long as the lease holds: a restart of the database must not cost hours of work."""
-        while True:
-            self.heartbeat.require_lease()
-            try:
-                with self.sessions.begin() as session:
-                    write(session)
-            except OperationalError as error:
-                log.warning("the end cannot be written yet", error=type(error).__name__)
-                time.sleep(RETRY_SECONDS)
-            else:
-                return
+    def _give_back(self) -> None:
+        self.held.write(lambda s: s.execute(statements.give_back(self.held.lease)))
+        log.info("job given back")
 
     def _refuse(self, why: Problem) -> None:
-        self._write(lambda s: record.refused(s, self.job, why, self.record))
+        self.held.write(lambda s: record.refused(s, self.job, why, self.held.record))
         log.info("job failed", code=why.code)
 
-    def _try_again(self, detail: str) -> None:
-        cause = problem("worker_lost", detail)
-        self._write(lambda s: record.crashed(s, self.job, cause, self.record))
-        log.warning("attempt ended abnormally", detail=detail, attempt=self.job.attempt)
+    def _end_abnormally(self, end: AbnormalEnd) -> None:
+        self.held.write(lambda s: record.ended_abnormally(s, self.held, end))
+        log.warning("attempt ended abnormally", why=end.retry_class, detail=str(end), attempt=self.job.attempt)
 
     def _postpone(self, why: str) -> bool:
         """Not the job's fault: it waits, for another worker or for better times, and this worker pauses."""
-        self._write(lambda s: s.execute(statements.give_back(self._lease, pause_seconds=POSTPONE_SECONDS)))
-        log.warning("job postponed", why=why)
+        pause = postponement(self.job.postponements, total_seconds=self.settings.postpone_seconds)
+        if pause is None:
+            self._refuse(problem("artifact_store_unavailable", f"The job waited in vain: {why}."))
+        else:
+            self.held.write(lambda s: s.execute(statements.postpone(self.held.lease, pause_seconds=pause)))
+            log.warning("job postponed", why=why, pause_seconds=round(pause, 1))
         return False
 
 

@@ -2,14 +2,20 @@
 
 import os
 import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.jobs import lease
+from app.jobs.turn import take_turns
+from app.observability import correlation, tracing
+from app.prompt_connection import CONNECT_SECONDS, SILENCE_NOTICED, wait_at_most
 from app.settings import Settings
 from app.storage import ObjectStore
 from app.storage.configured import configured_store
@@ -19,7 +25,7 @@ from workers.supervision.attempt import Attempt
 
 log = structlog.get_logger("lowbit.crew")
 
-STATEMENT_TIMEOUT_MS = 15_000
+LEAST_PATIENCE_SECONDS = 1.0
 
 
 @dataclass
@@ -30,26 +36,13 @@ class Crew:
 
     @classmethod
     def of(cls, settings: Settings) -> "Crew":
-        engine = create_engine(
-            settings.require_database_url(),
-            pool_size=2,  # the attempt and its heartbeat
-            max_overflow=1,
-            pool_pre_ping=True,
-            hide_parameters=True,  # users' values do not belong into logs
-            connect_args={
-                "connect_timeout": 5,
-                "keepalives_idle": 10,  # a database that fell silent must not be waited for until TCP gives up
-                "keepalives_interval": 5,
-                "keepalives_count": 3,
-                "tcp_user_timeout": 20_000,
-                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
-            },
-        )
+        engine = worker_engine(settings, connections=2)  # the attempt and its heartbeat
         sessions = sessionmaker(engine, expire_on_commit=False, info=seen_by(EVERY_TENANT))
         return cls(settings, sessions, configured_store(settings))
 
     def run_one(self, queue: str) -> bool:
         """Claim a job and see it through. False if nothing waits, or this worker is in no state to do more now."""
+        asked_at = time.monotonic()
         try:
             job = self._claim(queue)
         except DBAPIError as error:
@@ -57,7 +50,7 @@ class Crew:
             return False
         if job is None:
             return False
-        with structlog.contextvars.bound_contextvars(job_id=job.id, kind=job.kind, attempt=job.attempt):
+        with _noted(job, queue, claim_seconds=time.monotonic() - asked_at):
             log.info("claimed", queue=queue)
             try:
                 return Attempt(job, self.settings, self._sessions_for(job), self.store).see_through()
@@ -72,6 +65,51 @@ class Crew:
     def _claim(self, queue: str) -> Job | None:
         owner = f"{socket.gethostname()}:{os.getpid()}"
         with self.sessions.begin() as session:
-            statement = lease.claim(queue, owner=owner, lease_seconds=self.settings.lease_seconds)
+            session.execute(take_turns())
+            statement = lease.claim(
+                queue,
+                owner=owner,
+                lease_seconds=self.settings.lease_seconds,
+                running_limit=self.settings.quota_running_jobs,
+            )
             job: Job | None = session.scalar(statement.execution_options(synchronize_session=False))
             return job
+
+
+def worker_engine(settings: Settings, *, connections: int) -> Engine:
+    patience = _patience_seconds(settings)
+    milliseconds = int(patience * 1000)
+    engine = create_engine(
+        settings.require_database_url(),
+        pool_size=connections,
+        max_overflow=1,
+        pool_timeout=patience,
+        pool_pre_ping=True,
+        hide_parameters=True,  # users' values do not belong into logs
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            **SILENCE_NOTICED,
+            # a worker frozen in the middle of a claim must not keep the others from claiming
+            "options": f"-c statement_timeout={milliseconds * 9 // 10} "
+            f"-c idle_in_transaction_session_timeout={2 * milliseconds} -c timezone=UTC",
+        },
+    )
+    wait_at_most(engine, patience)
+    return engine
+
+
+def _patience_seconds(settings: Settings) -> float:
+    """A beat that hangs must end in time for another one, before the lease is in danger."""
+    return max(LEAST_PATIENCE_SECONDS, min(settings.query_seconds, settings.lease_seconds / 5))
+
+
+@contextmanager
+def _noted(job: Job, queue: str, *, claim_seconds: float) -> Iterator[None]:
+    """Log lines and spans of the attempt carry the job, and the request that it came from."""
+    origin = correlation.log_fields(request_id=job.request_id, traceparent=job.traceparent)
+    facts: dict[str, str | int] = {"job_id": job.id, "kind": job.kind, "attempt": job.attempt}
+    span = tracing.attempt_span(
+        f"job {job.kind}", traceparent=job.traceparent, claim_seconds=claim_seconds, facts={**facts, "queue": queue}
+    )
+    with structlog.contextvars.bound_contextvars(**facts, **origin), span:
+        yield

@@ -10,9 +10,9 @@ from app.contracts.objective import Benchmark, Objective
 from app.contracts.recipe import Recipe
 from app.contracts.status import JobKind
 from app.settings import Settings
-from app.storage import ObjectStore
 from app.tables import Dataset, File, Job, Model
 from workers.pipeline.protocol import TASK_FILE, InspectDatasetTask, InspectModelTask, QuantizeTask, Task
+from workers.supervision.transfers import Transfers
 
 MODEL, CALIBRATION, EVALUATION = "model.onnx", "calibration.npz", "evaluation.npz"
 
@@ -32,10 +32,10 @@ class Inputs:
         name = session.scalar(select(Model.name).where(Model.id == job.model_id)) if job.model_id else None
         self.task = self._task(job, settings, name or "model")
 
-    def bring(self, store: ObjectStore, scratch: Path) -> None:
+    def bring(self, transfers: Transfers, scratch: Path) -> None:
         """Download every file, verified. The task is written last."""
         for name, file in self.files.items():
-            store.download(scratch / name, tenant_id=self.tenant_id, sha256=file.sha256)
+            transfers.download(scratch / name, tenant_id=self.tenant_id, sha256=file.sha256)
         (scratch / TASK_FILE).write_text(self.task.model_dump_json())
 
     def _task(self, job: Job, settings: Settings, model_name: str) -> Task:

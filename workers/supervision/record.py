@@ -2,37 +2,35 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.contracts.inspection import Notice
 from app.contracts.problem import Problem
 from app.contracts.result import JobResult, QuantizeOutcome, VariantMetrics, VariantOutcome
 from app.ids import new_id
+from app.jobs import events, subjects
 from app.jobs import lease as statements
-from app.jobs import subjects
+from app.jobs.events import log_line
 from app.jobs.lease import Lease
-from app.storage import ObjectStore
+from app.jobs.retry_class import RULES
 from app.tables import Artifact, Job, Variant
 from workers.pipeline.protocol import OUTPUT_FOLDER, DatasetInspected, ModelInspected
+from workers.supervision.abnormal_end import AbnormalEnd, OutputUnusable
 from workers.supervision.heartbeat import LeaseLost
+from workers.supervision.held_job import HeldJob
+from workers.supervision.job_log import MAX_EVENTS
 from workers.supervision.plain_file import opened_plain
-from workers.supervision.stages import StageRecord
-
-
-class OutputNotPlain(Exception):
-    """The job's process named an output that is not a plain file of its output folder."""
-
-
-class OutcomeInconsistent(Exception):
-    """The job's process left an outcome whose parts do not fit together."""
+from workers.supervision.stages import MAX_WARNINGS, StageRecord, storable
+from workers.supervision.transfers import Transfers
 
 
 def inspected(session: Session, job: Job, found: ModelInspected | DatasetInspected, record: StageRecord) -> None:
-    warnings = [notice.model_dump() for notice in found.warnings]
+    warnings = _shown_warnings(found.warnings)
     _guarded(session, statements.succeed(lease_of(job), result={}, stages=record.finished(), warnings=warnings))
     session.execute(subjects.ready(job, inspection=found.inspection.model_dump(mode="json"), warnings=warnings))
 
@@ -45,9 +43,19 @@ def refused(session: Session, job: Job, why: Problem, record: StageRecord) -> No
         session.execute(subjects.rejected(job, why))
 
 
-def crashed(session: Session, job: Job, cause: Problem, record: StageRecord) -> None:
-    stages = record.shown(failed=True)
-    after = session.scalar(statements.crashed(lease_of(job), last_cause=cause, stages=stages))
+def ended_abnormally(session: Session, held: HeldJob, end: AbnormalEnd) -> None:
+    """The job runs again, is given up or fails, as its class of retry says. Its log tells how the process ended."""
+    job, stage = held.job, held.record.current
+    lines = [log_line("error", text, stage=stage) for text in [*end.log_tail, str(end)]]
+    session.execute(events.append_log(held.lease, lines, max_events=MAX_EVENTS))
+    if RULES[end.retry_class].counter is None:
+        refused(session, job, end.problem, held.record)
+        return
+    stages = held.record.shown(failed=True)
+    last_cause = end.problem
+    after = session.scalar(
+        statements.ended_abnormally(held.lease, end.retry_class, last_cause=last_cause, stages=stages)
+    )
     if after is None:
         raise LeaseLost
     rejection = subjects.rejection_after(after)
@@ -55,36 +63,37 @@ def crashed(session: Session, job: Job, cause: Problem, record: StageRecord) -> 
         session.execute(rejection)
 
 
-def quantized(
-    session: Session, job: Job, outcome: QuantizeOutcome, artifacts: list[Artifact], record: StageRecord
-) -> None:
-    """The result, its variants and its artifacts appear together, or not at all."""
+def quantized(session: Session, held: HeldJob, outcome: QuantizeOutcome, artifacts: list[Artifact]) -> None:
+    """The result, its variants and its artifacts appear together, or not at all; their events come before the end."""
+    job = held.job
     variants = {v.key: _variant(job, v, best=v.key == outcome.best) for v in reversed(outcome.variants)}
+    for artifact, file in zip(artifacts, outcome.files, strict=True):
+        artifact.variant_id = variants[file.variant_key].id if file.variant_key else None
+    found = [*map(events.variant_found, variants.values()), *map(events.artifact_stored, artifacts)]
+    _guarded(session, events.append(held.lease, found))
     result = _result(outcome, {key: row.id for key, row in variants.items()})
-    warnings = [notice.model_dump() for notice in outcome.warnings]
     ended = statements.succeed(
-        lease_of(job), result=result.model_dump(mode="json"), stages=record.finished(), warnings=warnings
+        held.lease,
+        result=result.model_dump(mode="json"),
+        stages=held.record.finished(),
+        warnings=_shown_warnings(outcome.warnings),
     )
     _guarded(session, ended)
     session.add_all(variants.values())
     session.flush()
-    for artifact, file in zip(artifacts, outcome.files, strict=True):
-        artifact.variant_id = variants[file.variant_key].id if file.variant_key else None
     session.add_all(artifacts)
 
 
-def stored(
-    job: Job, outcome: QuantizeOutcome, scratch: Path, store: ObjectStore, check: Callable[[], None]
-) -> list[Artifact]:
+def stored(job: Job, outcome: QuantizeOutcome, scratch: Path, transfers: Transfers) -> list[Artifact]:
     """Put every output into the store; the rows to be, in the order of `outcome.files`."""
     artifacts = []
     for file in outcome.files:
-        check()
+        transfers.check()
         with _opened(scratch / OUTPUT_FOLDER, file.path) as descriptor:
             # hashed and stored through the descriptor: the name might change hands in between
             path = Path(f"/proc/self/fd/{descriptor}")
             digest = _sha256(path)
-            store.put_file(path, tenant_id=job.tenant_id, sha256=digest)
+            transfers.put_patiently(path, tenant_id=job.tenant_id, sha256=digest)
             size = os.fstat(descriptor).st_size
         artifacts.append(
             Artifact(
@@ -102,12 +111,16 @@ def stored(
 
 
 def require_consistent(outcome: QuantizeOutcome) -> None:
-    """The process is not trusted with references either. Raises OutcomeInconsistent."""
+    """The process is not trusted with references either. Raises OutputUnusable."""
     keys = [variant.key for variant in outcome.variants]
     named = {outcome.best, *outcome.pareto, *(file.variant_key for file in outcome.files if file.variant_key)}
     baselines = sum(variant.role == "baseline" for variant in outcome.variants)
     if len(set(keys)) != len(keys) or not named <= set(keys) or baselines != 1:
-        raise OutcomeInconsistent
+        raise OutputUnusable("its outcome contradicts itself")
+
+
+def _shown_warnings(found: Sequence[Notice]) -> list[dict[str, Any]]:
+    return [{"code": storable(w.code), "detail": storable(w.detail)} for w in found[:MAX_WARNINGS]]
 
 
 def lease_of(job: Job) -> Lease:
@@ -158,14 +171,14 @@ def _metrics(variant: VariantOutcome, ids: dict[str, str]) -> VariantMetrics:
 
 @contextmanager
 def _opened(folder: Path, name: str) -> Iterator[int]:
-    """A descriptor of an output; a link, say, would publish a file of ours. Raises OutputNotPlain."""
+    """A descriptor of an output; a link, say, would publish a file of ours. Raises OutputUnusable."""
     if not name or (folder / name).parent != folder:
-        raise OutputNotPlain(name)
+        raise OutputUnusable("an output is not a plain file")
     with ExitStack() as stack:
         try:
             descriptor = stack.enter_context(opened_plain(folder / name))
         except (OSError, ValueError) as error:
-            raise OutputNotPlain(name) from error
+            raise OutputUnusable("an output is not a plain file") from error
         yield descriptor
 
 

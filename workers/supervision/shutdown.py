@@ -18,3 +18,7 @@ class Flag:
 
 
 SHUTDOWN = Flag()
+
+
+class ShuttingDown(Exception):
+    """This worker was told to stop."""

@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.contracts.status import Stage
+from app.observability.tracing import past_span
 from workers.pipeline.protocol import Event
+
+MAX_WARNINGS = 100
+MAX_TEXT_CHARACTERS = 1000
 
 
 class StageRecord:
@@ -32,9 +36,14 @@ class StageRecord:
                     "unit": event.unit,
                 }
             case "warning":
-                self.warnings.append({"code": event.code, "detail": event.detail})
-            case "log":
-                pass
+                self._warn(event.code, event.detail)
+            case "log" | "step" | "reused":
+                pass  # no part of how far it is
+
+    @property
+    def stages_seen(self) -> int:
+        """How many have been entered; each counts once."""
+        return len(self._entered)
 
     def enter(self, stage: Stage) -> None:
         self._leave()
@@ -49,9 +58,17 @@ class StageRecord:
     def shown(self, *, failed: bool = False) -> list[dict[str, Any]]:
         return [self._one(stage, failed=failed) for stage in self._stages]
 
+    def _warn(self, code: str, detail: str) -> None:
+        """Every warning is part of every later report, so there is an end to them."""
+        if len(self.warnings) < MAX_WARNINGS:
+            self.warnings.append({"code": storable(code), "detail": storable(detail)})
+        elif len(self.warnings) == MAX_WARNINGS:
+            self.warnings.append({"code": "more_warnings", "detail": f"There are more than {MAX_WARNINGS} warnings."})
+
     def _leave(self) -> None:
-        if self.current is not None:
-            self._left.setdefault(self.current, time.monotonic())
+        if self.current is not None and self.current not in self._left:
+            self._left[self.current] = time.monotonic()
+            past_span(self.current, seconds=self._left[self.current] - self._entered[self.current])
 
     def _one(self, stage: Stage, *, failed: bool) -> dict[str, Any]:
         if stage not in self._entered:
@@ -60,3 +77,8 @@ class StageRecord:
         status = "succeeded" if until is not None else "failed" if failed else "running"
         duration = None if until is None else round(until - self._entered[stage], 3)
         return {"name": stage, "status": status, "duration_s": duration}
+
+
+def storable(text: str) -> str:
+    """Postgres takes no NUL, and nobody reads a page in a warning."""
+    return text[:MAX_TEXT_CHARACTERS].replace("\0", "\N{REPLACEMENT CHARACTER}")

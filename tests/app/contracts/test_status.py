@@ -14,6 +14,7 @@ ALLOWED = {
     ("cancelling", "cancelled"),
     ("cancelling", "succeeded"),
     ("cancelling", "failed"),
+    ("failed", "queued"),
 }
 
 
@@ -22,8 +23,8 @@ def test_every_pair_is_allowed_or_forbidden_as_written_here() -> None:
         assert (after in TRANSITIONS[before]) == ((before, after) in ALLOWED), (before, after)
 
 
-def test_nothing_leads_out_of_a_terminal_status() -> None:
-    assert all(not TRANSITIONS[status] for status in TERMINAL)
+def test_nothing_leads_out_of_a_terminal_status_but_the_requeue_of_a_failed_job() -> None:
+    assert {(before, after) for before in TERMINAL for after in TRANSITIONS[before]} == {("failed", "queued")}
 
 
 def test_only_leased_jobs_can_succeed_or_fail() -> None:

@@ -11,6 +11,8 @@ from app.contracts.problem import problem
 from app.contracts.status import LEASED, TRANSITIONS, JobStatus
 from app.jobs import lease
 from app.jobs.lease import Lease
+from app.jobs.retry_class import RULES, RetryClass
+from app.jobs.turn import take_turns
 from app.tables import DEFAULT_TENANT_ID, Job
 from tests.app.jobs.conftest import MakeJob
 
@@ -30,9 +32,10 @@ def _run(sessions: Sessions, statement: Update) -> object:
 
 
 def _claim(sessions: Sessions, owner: str = "me") -> Job | None:
-    found = _run(sessions, lease.claim("cpu", owner=owner, lease_seconds=60))
-    assert found is None or isinstance(found, Job)
-    return found
+    with sessions.begin() as session:
+        session.execute(take_turns())
+        claim = lease.claim("cpu", owner=owner, lease_seconds=60)
+        return session.scalar(claim.execution_options(synchronize_session=False))
 
 
 def test_twelve_concurrent_claims_of_one_job_have_one_winner(sessions: Sessions, make_job: MakeJob) -> None:
@@ -75,7 +78,9 @@ def test_a_job_of_another_queue_or_of_later_is_left_alone(sessions: Sessions, ma
         lambda held: lease.succeed(held, result={}, stages=[], warnings=[]),
         lambda held: lease.fail(held, error={}, stages=[]),
         lease.give_back,
-        lambda held: lease.crashed(held, last_cause=CAUSE, stages=[]),
+        lambda held: lease.postpone(held, pause_seconds=1),
+        lambda held: lease.reused(held, steps=[{"step": "calibrate"}]),
+        lambda held: lease.ended_abnormally(held, RetryClass.CRASH, last_cause=CAUSE, stages=[]),
     ],
 )
 def test_an_old_token_writes_nothing(sessions: Sessions, make_job: MakeJob, statement: object) -> None:
@@ -102,17 +107,38 @@ def test_a_job_whose_lease_holds_is_not_reaped(sessions: Sessions, make_job: Mak
 
 
 def test_the_last_loss_quarantines_the_job_with_a_code(sessions: Sessions, make_job: MakeJob) -> None:
-    job = make_job(JobStatus.RUNNING, lease_expires_at=LONG_AGO, attempt=3, max_attempts=3)
+    job = make_job(JobStatus.RUNNING, lease_expires_at=LONG_AGO, attempt=3, losses=2)
     _run(sessions, lease.reap())
     after = _read(sessions, job)
-    assert after.status == JobStatus.FAILED
+    assert (after.status, after.losses) == (JobStatus.FAILED, 3)
     assert after.error is not None
     assert after.error["code"] == "job_quarantined"
+    assert "stopped answering" in after.error["detail"]
     assert after.finished_at is not None
 
 
+def test_crashes_and_losses_have_budgets_of_their_own(sessions: Sessions, make_job: MakeJob) -> None:
+    job = make_job(JobStatus.RUNNING, lease_expires_at=LONG_AGO, attempt=5, losses=1, crashes=2)
+    _run(sessions, lease.reap())
+    after = _read(sessions, job)
+    assert (after.status, after.losses, after.crashes) == (JobStatus.QUEUED, 2, 2)
+
+
+def test_two_reapers_at_once_take_each_lost_job_once(sessions: Sessions, make_job: MakeJob) -> None:
+    jobs = [make_job(JobStatus.RUNNING, lease_expires_at=LONG_AGO) for _ in range(20)]
+
+    def reap(_: int) -> list[str]:
+        with sessions.begin() as session:
+            return [job.id for job in session.scalars(lease.reap())]
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = [job_id for reaped in pool.map(reap, range(4)) for job_id in reaped]
+    assert sorted(taken) == sorted(job.id for job in jobs)
+    assert {_read(sessions, job).losses for job in jobs} == {1}
+
+
 def test_a_lost_job_that_was_being_cancelled_is_cancelled(sessions: Sessions, make_job: MakeJob) -> None:
-    job = make_job(JobStatus.CANCELLING, lease_expires_at=LONG_AGO, attempt=3, max_attempts=3)
+    job = make_job(JobStatus.CANCELLING, lease_expires_at=LONG_AGO, attempt=3, losses=2)
     _run(sessions, lease.reap())
     assert _read(sessions, job).status == JobStatus.CANCELLED
 
@@ -124,11 +150,43 @@ def test_a_job_given_back_spends_no_attempt(sessions: Sessions, make_job: MakeJo
     assert (after.status, after.attempt) == (JobStatus.QUEUED, 1)
 
 
-def test_a_crashed_job_waits_before_its_next_attempt(sessions: Sessions, make_job: MakeJob) -> None:
+def test_a_postponed_job_spends_no_attempt_and_waits(sessions: Sessions, make_job: MakeJob) -> None:
+    job = make_job(JobStatus.RUNNING, attempt=2, crashes=1)
+    _run(sessions, lease.postpone(Lease(job.id, 1), pause_seconds=60))
+    after = _read(sessions, job)
+    assert (after.status, after.attempt, after.crashes, after.postponements) == (JobStatus.QUEUED, 1, 1, 1)
+    assert _claim(sessions) is None
+
+
+@pytest.mark.parametrize("why", [RetryClass.CRASH, RetryClass.STALLED])
+def test_a_crashed_job_waits_before_its_next_attempt(sessions: Sessions, make_job: MakeJob, why: RetryClass) -> None:
     job = make_job(JobStatus.RUNNING)
-    _run(sessions, lease.crashed(Lease(job.id, 1), last_cause=CAUSE, stages=[]))
-    assert _read(sessions, job).status == JobStatus.QUEUED
-    assert _claim(sessions) is None  # the pause of CRASH_BACKOFF_SECONDS has begun
+    _run(sessions, lease.ended_abnormally(Lease(job.id, 1), why, last_cause=CAUSE, stages=[]))
+    after = _read(sessions, job)
+    assert (after.status, after.crashes, after.error) == (JobStatus.QUEUED, 1, None)
+    assert _claim(sessions) is None  # RULES[why].pause_seconds have begun
+    assert RULES[why].pause_seconds > 0
+
+
+def test_a_quarantined_job_runs_again_when_an_operator_says_so(sessions: Sessions, make_job: MakeJob) -> None:
+    job = make_job(JobStatus.RUNNING, crashes=2, attempt=3, result=None)
+    _run(sessions, lease.ended_abnormally(Lease(job.id, 1), RetryClass.CRASH, last_cause=CAUSE, stages=[]))
+    assert _read(sessions, job).status == JobStatus.FAILED
+    assert _run(sessions, lease.requeue(job.id)) is not None
+    after = _read(sessions, job)
+    assert (after.status, after.requeues, after.error, after.finished_at) == (JobStatus.QUEUED, 1, None, None)
+    assert (after.attempt, after.crashes, after.losses, after.postponements) == (0, 0, 0, 0)
+    assert _run(sessions, lease.requeue(job.id)) is None  # once
+    claimed = _claim(sessions)
+    assert claimed is not None
+    assert claimed.lease_token > job.lease_token
+
+
+@pytest.mark.parametrize("status", list(JobStatus))
+def test_only_a_job_that_was_given_up_can_be_requeued(sessions: Sessions, make_job: MakeJob, status: JobStatus) -> None:
+    job = make_job(status, error={"code": "calibration_nonfinite"})
+    assert _run(sessions, lease.requeue(job.id)) is None
+    assert _read(sessions, job).status == status
 
 
 def test_a_heartbeat_tells_of_a_cancellation(sessions: Sessions, make_job: MakeJob) -> None:
@@ -144,12 +202,13 @@ def test_another_tenants_job_cannot_be_cancelled(sessions: Sessions, make_job: M
 
 
 @pytest.mark.parametrize("expired", [False, True])
-@pytest.mark.parametrize("attempt", [1, 3])
+@pytest.mark.parametrize("spent", [0, 2])
 @pytest.mark.parametrize("before", list(JobStatus))
 def test_every_statement_keeps_to_the_table_of_transitions(
-    sessions: Sessions, make_job: MakeJob, before: JobStatus, attempt: int, expired: bool
+    sessions: Sessions, make_job: MakeJob, before: JobStatus, spent: int, expired: bool
 ) -> None:
-    """Walks all statements from all statuses; what they lead to must be allowed, and terminal ones must not move."""
+    """Walks all statements from all statuses; what they lead to must be allowed. Terminal ones must not move, but for
+    the requeue of a failed job."""
     held = {"lease_expires_at": LONG_AGO} if expired and before in LEASED else {}
     seen = set()
     for make_statement in (
@@ -160,18 +219,21 @@ def test_every_statement_keeps_to_the_table_of_transitions(
         lambda token: lease.fail(token, error={}, stages=[]),
         lambda token: lease.cancelled(token, stages=[]),
         lease.give_back,
-        lambda token: lease.crashed(token, last_cause=CAUSE, stages=[]),
+        lambda token: lease.postpone(token, pause_seconds=0),
+        lambda token: lease.reused(token, steps=[]),
+        lambda token: lease.ended_abnormally(token, RetryClass.CRASH, last_cause=CAUSE, stages=[]),
+        lambda token: lease.ended_abnormally(token, RetryClass.STALLED, last_cause=CAUSE, stages=[]),
         lambda token: lease.reap(),
         lambda token: lease.request_cancel(token.job_id, tenant_id=DEFAULT_TENANT_ID),
+        lambda token: lease.requeue(token.job_id),
     ):
-        job = make_job(before, attempt=attempt, **held)
-        _run(sessions, make_statement(Lease(job.id, job.lease_token)))
+        job = make_job(before, crashes=spent, losses=spent, error={"code": "job_quarantined"}, **held)
+        statement = make_statement(Lease(job.id, job.lease_token))
+        _run(sessions, statement)
         after = JobStatus(_read(sessions, job).status)
         if after != before:
             seen.add(after)
-            _run(sessions, lease.reap())
         with sessions.begin() as session:
             session.delete(session.get_one(Job, job.id))
     assert seen <= TRANSITIONS[before]
-    if attempt == 1 and not TRANSITIONS[before]:
-        assert not seen
+    assert (JobStatus.QUEUED in seen) == (before in {JobStatus.RUNNING, JobStatus.FAILED})

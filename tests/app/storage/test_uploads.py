@@ -32,10 +32,12 @@ class Upload:
 
     def send(self, number: int, content: bytes) -> Part:
         uploads = self.stored.store.uploads
-        with uploads.receive_part(**self.names, number=number, part_bytes=len(content)) as writer:
+        with uploads.receive_part(
+            **self.names, number=number, part_bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
+        ) as writer:
             for start in range(0, len(content), 1_000_000):
                 writer.write(content[start : start + 1_000_000])
-            return writer.finish(sha256=hashlib.sha256(content).hexdigest())
+            return writer.finish()
 
     def send_all(self) -> list[Part]:
         return [self.send(number, content) for number, content in enumerate(PARTS, start=1)]
@@ -204,9 +206,9 @@ def test_a_part_that_is_not_as_announced_is_not_listed(
     stored: Stored, upload: Upload, content: bytes, sha256: str | None, advice: str
 ) -> None:
     def send() -> None:
-        with stored.store.uploads.receive_part(**upload.names, number=1, part_bytes=10) as writer:
+        with stored.store.uploads.receive_part(**upload.names, number=1, part_bytes=10, sha256=sha256) as writer:
             writer.write(content)
-            writer.finish(sha256=sha256)
+            writer.finish()
 
     with pytest.raises(ChecksumMismatch, match=advice):
         send()

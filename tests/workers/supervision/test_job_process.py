@@ -1,7 +1,9 @@
 """The process is not trusted: whatever it writes, however it ends, the supervisor learns the truth in bounded time."""
 
+import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +12,22 @@ import pytest
 
 from app.contracts.problem import problem
 from workers.pipeline.protocol import OUTCOME_FILE, Refused
-from workers.supervision import job_process
-from workers.supervision.job_process import ProcessCrashed
+from workers.supervision import job_process, limits
+from workers.supervision.abnormal_end import OutOfMemory, OutOfScratch, ProcessCrashed
+from workers.supervision.limits import Limits
 
 REFUSED = Refused(problem=problem("npz_invalid", "Cut off.")).model_dump_json()
 ENDS_WELL = f"open(sys.argv[1] + '/{OUTCOME_FILE}', 'w').write({REFUSED!r})"
+
+
+NO_LIMITS = Limits()
 
 
 class StopNow(Exception):
     pass
 
 
-def run(scratch: Path, code: str, *, seconds: float = 30, memory_bytes: int | None = None) -> tuple[Any, list[Any]]:
+def run(scratch: Path, code: str, *, seconds: float = 30, within: Limits = NO_LIMITS) -> tuple[Any, list[Any]]:
     """Run a script as the job's process; raises StopNow when it takes longer than `seconds`."""
     events: list[Any] = []
     deadline = time.monotonic() + seconds
@@ -34,7 +40,7 @@ def run(scratch: Path, code: str, *, seconds: float = 30, memory_bytes: int | No
         scratch,
         on_event=events.append,
         check=check,
-        memory_bytes=memory_bytes,
+        limits=within,
         command=[sys.executable, "-c", f"import os, signal, sys, time\n{code}"],
     )
     return outcome, events
@@ -80,7 +86,7 @@ def test_noise_is_ignored_and_takes_no_memory(tmp_path: Path, noise: str) -> Non
     [
         ("sys.exit(3)", "exit code 3"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", "out of memory"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
         ("pass", "no readable outcome"),
         (f"open(sys.argv[1] + '/{OUTCOME_FILE}', 'w').write('{{}}')", "no readable outcome"),
         (f"os.mkdir(sys.argv[1] + '/{OUTCOME_FILE}')", "no readable outcome"),
@@ -134,9 +140,114 @@ def test_no_secret_and_no_address_reaches_the_process(tmp_path: Path, monkeypatc
     assert "LOWBIT" not in seen
 
 
-def test_memory_is_limited_when_asked(tmp_path: Path) -> None:
-    with pytest.raises(ProcessCrashed):
-        run(tmp_path, f"bytearray(2 * 1024**3)\n{ENDS_WELL}", memory_bytes=1024**3)
+def test_a_process_that_is_refused_more_address_space_is_out_of_memory(tmp_path: Path) -> None:
+    with pytest.raises(OutOfMemory, match="1024 MiB"):
+        run(tmp_path, f"bytearray(2 * 1024**3)\n{ENDS_WELL}", within=Limits(address_space_bytes=1024**3))
+
+
+def test_a_process_that_says_itself_that_memory_ran_out_is_told_the_peak(tmp_path: Path) -> None:
+    refused = Refused(problem=problem("out_of_memory", "No more.")).model_dump_json()
+    with pytest.raises(OutOfMemory, match=r"used \d+ MiB"):
+        run(tmp_path, f"open(sys.argv[1] + '/{OUTCOME_FILE}', 'w').write({refused!r})")
+
+
+def test_memory_of_all_its_processes_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two times 100 MiB, each below the limit of 150 MiB, and the second one in a session of its own."""
+    monkeypatch.setattr(limits, "LOOK_SECONDS", 0.1)
+    code = """if os.fork() == 0:
+    os.setsid()
+hog = os.urandom(1) * (100 * 1024**2)
+time.sleep(600)"""
+    with pytest.raises(OutOfMemory, match=r"used (1[5-9]|2)\d+ MiB .* limit of 150 MiB"):
+        run(tmp_path, code, within=Limits(resident_bytes=150 * 1024**2))
+    assert _left(tmp_path) == []
+
+
+def test_a_job_that_fills_the_scratch_disk_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LOOK_SECONDS", 0.1)
+    code = "for n in range(10_000): open(f'{sys.argv[1]}/{n}', 'wb').write(bytes(2**20)); time.sleep(0.01)"
+    with pytest.raises(OutOfScratch, match="may use 8388608 bytes"):
+        run(tmp_path, code, within=Limits(scratch_bytes=8 * 2**20))
+
+
+@pytest.mark.parametrize(("bound", "value"), [("LEAST_FREE_BYTES", 2**62), ("MAX_FILES", 50)])
+def test_a_disk_that_is_nearly_full_and_too_many_files_stop_a_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
+) -> None:
+    monkeypatch.setattr(limits, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(limits, bound, value)
+    with pytest.raises(OutOfScratch):
+        run(tmp_path, "for n in range(60): open(f'{n}', 'w').close()\ntime.sleep(600)")
+
+
+def test_one_file_cannot_grow_past_the_scratch_limit_between_two_looks(tmp_path: Path) -> None:
+    code = f"""try:
+    with open('big', 'wb') as file: file.write(bytes(2**23 + 1))
+except OSError:
+    {ENDS_WELL}"""
+    outcome, _ = run(tmp_path, code, within=Limits(scratch_bytes=2**23))
+    assert isinstance(outcome, Refused)
+    assert (tmp_path / "big").stat().st_size <= 2**23
+
+
+def test_a_log_that_grows_without_end_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "MAX_LOG_BYTES", 2**20)
+    code = "for n in range(80): os.write(2, bytes(2**18)); time.sleep(0.01)"
+    run(tmp_path, f"{code}\n{ENDS_WELL}")
+    assert (tmp_path / job_process.LOG_FILE).stat().st_size < 80 * 2**18 / 2
+
+
+@pytest.mark.parametrize("ending", [ENDS_WELL, "time.sleep(600)"])
+def test_what_left_the_group_and_its_parent_is_found_and_ended(tmp_path: Path, ending: str) -> None:
+    """A daemon: the child of a child that is gone, in a session of its own, deaf to polite signals."""
+    code = f"""if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        open(sys.argv[1] + '/daemon', 'w').write(str(os.getpid()))
+        time.sleep(600)
+    os._exit(0)
+while not os.path.exists(sys.argv[1] + '/daemon'): time.sleep(0.01)
+time.sleep(0.1)
+{ending}"""
+    if ending == ENDS_WELL:
+        run(tmp_path, code)
+    else:
+        with pytest.raises(StopNow):
+            run(tmp_path, code, seconds=2)
+    assert not psutil.pid_exists(int((tmp_path / "daemon").read_text()))
+
+
+def test_a_storm_of_processes_is_ended(tmp_path: Path) -> None:
+    """Each of 60 forks on; the storm ends with its first process, and nothing of it is left."""
+    code = """for _ in range(60):
+    if os.fork() == 0:
+        os.setsid()
+        while True:
+            time.sleep(0.2)
+            if os.fork() == 0: time.sleep(600)
+time.sleep(600)"""
+    with pytest.raises(StopNow):
+        run(tmp_path, code, seconds=1)
+    assert _left(tmp_path) == []
+
+
+def test_processes_that_were_ours_before_are_left_alone(tmp_path: Path) -> None:
+    bystander = subprocess.Popen(["sleep", "60"])
+    try:
+        run(tmp_path, ENDS_WELL)
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_the_end_of_the_log_comes_with_a_crash_and_names_no_folder_of_ours(tmp_path: Path) -> None:
+    code = "sys.stderr.write('first\\n\\x1b[31m/srv/lowbit/secret/model.onnx: cannot\\0 parse\\n'); sys.exit(1)"
+    with pytest.raises(ProcessCrashed) as caught:
+        run(tmp_path, code)
+    assert caught.value.log_tail == ["first", " [31m…/model.onnx: cannot  parse"]
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
@@ -145,3 +256,13 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     for _ in range(5):
         run(tmp_path, ENDS_WELL)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def _left(scratch: Path) -> list[int]:
+    """Processes that work in the scratch folder."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == scratch:
+                found.append(process.pid)
+    return found

@@ -10,7 +10,8 @@ import pytest
 
 from app.contracts.result import LayerReport, Metrics, VariantOutcome
 from app.tables import Job
-from workers.supervision.record import OutputNotPlain, _opened, _variant
+from workers.supervision.abnormal_end import OutputUnusable
+from workers.supervision.record import _opened, _variant
 
 
 def test_a_plain_file_is_published(tmp_path: Path) -> None:
@@ -29,7 +30,7 @@ def test_anything_else_is_not(tmp_path: Path, name: str) -> None:
     (outputs / "link").symlink_to(tmp_path / "secret")
     (outputs / "twin").hardlink_to(tmp_path / "secret")
     os.mkfifo(outputs / "pipe")
-    with pytest.raises(OutputNotPlain), _opened(outputs, name):
+    with pytest.raises(OutputUnusable), _opened(outputs, name):
         pass
 
 
@@ -37,7 +38,7 @@ def test_a_linked_output_folder_publishes_nothing(tmp_path: Path) -> None:
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours" / "admin.key").write_text("secret")
     (tmp_path / "outputs").symlink_to(tmp_path / "ours")
-    with pytest.raises(OutputNotPlain), _opened(tmp_path / "outputs", "admin.key"):
+    with pytest.raises(OutputUnusable), _opened(tmp_path / "outputs", "admin.key"):
         pass
 
 

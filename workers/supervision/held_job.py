@@ -1,0 +1,114 @@
+"""A job under this worker's lease, and the only ways to write about it while it runs."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.contracts.status import QUANTIZE_STAGES, JobKind, Stage
+from app.jobs import events
+from app.jobs import lease as statements
+from app.jobs.lease import Lease
+from app.settings import Settings
+from app.tables import Job
+from workers.supervision.abnormal_end import DeadlinePassed
+from workers.supervision.heartbeat import Heartbeat, LeaseLost
+from workers.supervision.job_log import MAX_EVENTS, JobLog
+from workers.supervision.shutdown import SHUTDOWN, ShuttingDown
+from workers.supervision.stages import StageRecord
+
+log = structlog.get_logger("lowbit.held_job")
+
+SHORT_STAGES = (Stage.FETCH, Stage.INSPECT)
+RETRY_SECONDS = 0.5
+SETTLE_SECONDS = 2.0
+LAST_WORDS_SECONDS = 6.0
+"""After the first notice of a shutdown: what the process has just finished may still be kept."""
+
+T = TypeVar("T")
+
+
+@dataclass
+class HeldJob:
+    """What steps, transfers and the record of an attempt have in common."""
+
+    job: Job
+    settings: Settings
+    sessions: sessionmaker[Session]
+    """They see the rows of the job's tenant and no others."""
+
+    def __post_init__(self) -> None:
+        self.lease = Lease(self.job.id, self.job.lease_token)
+        self.record = StageRecord(QUANTIZE_STAGES if self.job.kind == JobKind.QUANTIZE else SHORT_STAGES)
+        self.heartbeat = Heartbeat(self.lease, self.sessions, lease_seconds=self.settings.lease_seconds)
+        self.log = JobLog()
+        self._claimed_at = time.monotonic()
+        self._stops_at: float | None = None
+
+    def check(self) -> None:
+        """Raise if the attempt should stop: called several times a second, also between chunks of a transfer."""
+        self.heartbeat.check()
+        self._check_shutdown()
+        deadline = self.job.deadline_seconds or self.settings.job_deadline_seconds
+        if deadline is not None and time.monotonic() - self._claimed_at > deadline:
+            raise DeadlinePassed(deadline)
+
+    def _check_shutdown(self) -> None:
+        """Raise when it is first seen, and again when the time for last words is over."""
+        if not SHUTDOWN.is_set():
+            return
+        now = time.monotonic()
+        if self._stops_at is None or now > self._stops_at:
+            self._stops_at = self._stops_at or now + LAST_WORDS_SECONDS
+            raise ShuttingDown
+
+    def enter(self, stage: Stage) -> None:
+        self.record.enter(stage)
+        self.report()
+
+    def report(self) -> None:
+        """Have shown how far it is, with the lines of its log so far."""
+        statement = statements.report(
+            self.lease,
+            lease_seconds=self.settings.lease_seconds,
+            stage=self.record.current,
+            stages=self.record.shown(),
+            progress=self.record.progress,
+            warnings=list(self.record.warnings),
+        )
+        lines = self.log.drain()
+
+        def write(session: Session) -> str | None:
+            status: str | None = session.scalar(statement)
+            if status is not None and lines:
+                session.execute(events.append_log(self.lease, lines, max_events=MAX_EVENTS))
+            return status
+
+        self.heartbeat.send(write)
+
+    def write(self, write: Callable[[Session], T]) -> T:
+        """Run one transaction, again and again as long as the lease holds: a restart of the database must not cost
+        hours of work.
+
+        What is written carries `lease`; whoever finds that it touched no row raises `LeaseLost`. A commit whose answer
+        was lost may have happened: the next try then finds the lease gone, which is the truth.
+        """
+        self.heartbeat.settle(seconds=SETTLE_SECONDS)
+        while True:
+            self.heartbeat.require_lease()
+            try:
+                with self.sessions.begin() as session:
+                    return write(session)
+            except OperationalError as error:
+                log.warning("it cannot be written yet", error=type(error).__name__)
+                self._pause(error)
+
+    def _pause(self, error: OperationalError) -> None:
+        """A worker that is told to stop does not wait for a database that is away: the lease runs out by itself."""
+        if self._stops_at is not None and time.monotonic() > self._stops_at:
+            raise LeaseLost from error
+        time.sleep(RETRY_SECONDS)

@@ -1,0 +1,96 @@
+"""What one job's processes may use, and the watch that holds them to it."""
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from workers.supervision.abnormal_end import OutOfMemory, OutOfScratch, ProcessCrashed
+from workers.supervision.oom_kills import memory_limit_bytes, oom_kills
+from workers.supervision.process_tree import ProcessTree
+
+LOOK_SECONDS = 1.0
+"""Between two looks at memory and disk; each reads a line for every process of the machine."""
+MAX_LOG_BYTES = 16 * 1024**2
+LEAST_FREE_BYTES = 32 * 1024**2
+"""Of the scratch disk, which may hold the database too: a job is stopped before a full disk stops everything."""
+MAX_FILES = 20_000
+"""In a scratch folder; no job of ours makes near as many, and each would be looked at again and again."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """None: no limit of ours."""
+
+    address_space_bytes: int | None = None
+    resident_bytes: int | None = None
+    scratch_bytes: int | None = None
+
+
+@dataclass
+class LimitWatch:
+    """Looks at a running job's memory, scratch folder and log now and then."""
+
+    limits: Limits
+    tree: ProcessTree
+    scratch: Path
+    log_descriptor: int
+    peak_bytes: int = 0
+    _kills_before: int = field(default_factory=oom_kills)
+    _next: float = field(default_factory=time.monotonic)
+
+    def check(self) -> None:
+        """Raise `OutOfMemory` or `OutOfScratch` when a limit is passed; cut the log when it is too long."""
+        if time.monotonic() < self._next:
+            return
+        self._check_memory()
+        self._check_scratch()
+        if os.fstat(self.log_descriptor).st_size > MAX_LOG_BYTES:
+            os.ftruncate(self.log_descriptor, 0)
+        self._next = time.monotonic() + LOOK_SECONDS
+
+    def explain(self, crash: ProcessCrashed, *, killed: bool) -> ProcessCrashed | OutOfMemory:
+        """What a death was about: the kernel's kill for memory and a refused allocation look like crashes."""
+        if killed and oom_kills() > self._kills_before:
+            return self._out_of_memory(memory_limit_bytes(), "the machine's")
+        limit = self.limits.address_space_bytes
+        if limit is not None and any("MemoryError" in line or "bad_alloc" in line for line in crash.log_tail):
+            return self._out_of_memory(limit, "its address space's")
+        return crash
+
+    def out_of_memory(self) -> OutOfMemory:
+        """The process itself says that it was refused more memory."""
+        return self._out_of_memory(self.limits.address_space_bytes, "its")
+
+    def _check_memory(self) -> None:
+        self.peak_bytes = max(self.peak_bytes, self.tree.resident_bytes())
+        if self.limits.resident_bytes is not None and self.peak_bytes > self.limits.resident_bytes:
+            raise self._out_of_memory(self.limits.resident_bytes, "its")
+
+    def _check_scratch(self) -> None:
+        room = os.statvfs(self.scratch)
+        if room.f_bavail * room.f_frsize < LEAST_FREE_BYTES:
+            raise OutOfScratch("The worker's disk is nearly full.")
+        used, files = _usage(self.scratch)
+        if files > MAX_FILES:
+            raise OutOfScratch(f"The job made more than {MAX_FILES} files.")
+        if self.limits.scratch_bytes is not None and used > self.limits.scratch_bytes:
+            raise OutOfScratch(f"The job may use {self.limits.scratch_bytes} bytes of scratch disk and used {used}.")
+
+    def _out_of_memory(self, limit_bytes: int | None, name: str) -> OutOfMemory:
+        return OutOfMemory(peak_bytes=self.peak_bytes, limit_bytes=limit_bytes, limit_name=name)
+
+
+def _usage(folder: Path) -> tuple[int, int]:
+    """Bytes on disk below a folder, and how many files; stops counting at `MAX_FILES`."""
+    used = files = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            files += 1
+            if files > MAX_FILES:
+                return used, files
+            try:
+                used += os.lstat(os.path.join(parent, name)).st_blocks * 512  # noqa: PTH118  thousands a second
+            except OSError:
+                continue  # it is gone
+    return used, files

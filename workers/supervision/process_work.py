@@ -1,0 +1,87 @@
+"""The work of a job that has a process of its own: its inputs, the process, and what the process says meanwhile."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.contracts.status import Stage
+from workers.pipeline.protocol import Event, Outcome, QuantizeTask
+from workers.supervision import job_process
+from workers.supervision.held_job import HeldJob
+from workers.supervision.inputs import Inputs
+from workers.supervision.limits import Limits
+from workers.supervision.stall import StallWatch
+from workers.supervision.steps import Steps
+from workers.supervision.transfers import Transfers
+
+SHOWN_EVERY_SECONDS = 0.25
+"""Between two reports: each is a database write, and the process may talk as fast as it likes."""
+
+
+@dataclass
+class ProcessWork:
+    held: HeldJob
+    transfers: Transfers
+    scratch: Path
+
+    def __post_init__(self) -> None:
+        self._steps: Steps | None = None
+        self._stall = StallWatch(factor=self.held.settings.stall_seconds)
+        self._shown_at = time.monotonic()
+        self._has_news = False
+
+    def outcome(self) -> Outcome:
+        """Bring what the process needs, then run it to its end."""
+        self.held.enter(Stage.FETCH)
+        with self.held.sessions() as session:
+            inputs = Inputs(session, self.held.job, self.held.settings)
+        inputs.bring(self.transfers, self.scratch)
+        if isinstance(inputs.task, QuantizeTask):
+            self._steps = Steps(self.held, self.transfers, self.scratch, inputs.task)
+            self._steps.bring()
+        self._stall.note(self.held.record.current)
+        try:
+            return job_process.run(
+                self.scratch,
+                command=job_process.COMMAND,
+                limits=self._limits(),
+                on_event=self._on_event,
+                check=self._check,
+            )
+        finally:
+            self._has_news = True
+            self._show_news()
+
+    def _limits(self) -> Limits:
+        settings = self.held.settings
+        return Limits(
+            address_space_bytes=settings.job_memory_bytes,
+            resident_bytes=settings.job_rss_bytes,
+            scratch_bytes=settings.job_scratch_bytes,
+        )
+
+    def _check(self) -> None:
+        self.held.check()
+        self._stall.check()
+        if self._has_news and time.monotonic() - self._shown_at >= SHOWN_EVERY_SECONDS:
+            self._show_news()
+
+    def _on_event(self, event: Event) -> None:
+        stages_before = self.held.record.stages_seen
+        match event.event:
+            case "log":
+                self.held.log.take(event, stage=self.held.record.current)
+            case "step" | "reused":
+                if self._steps is not None:
+                    self._steps.take(event)
+            case _:
+                self.held.record.take(event)
+        self._stall.note(self.held.record.current)
+        self._has_news = True
+        if self.held.record.stages_seen > stages_before:  # each new stage is shown, however short; there are few
+            self._show_news()
+
+    def _show_news(self) -> None:
+        if self._has_news:
+            self.held.report()
+            self._has_news, self._shown_at = False, time.monotonic()
