@@ -61,13 +61,15 @@ def tenant_session(request: Request) -> AsyncSession:
 
 @asynccontextmanager
 async def committed(session: AsyncSession, request: Request, response: Response) -> AsyncIterator[AsyncSession]:
-    """Commit at the end, with the audit log's entry; then, and only then, announce the jobs that were queued."""
+    """Commit at the end, with the audit log's entry; then, and only then, tell of jobs that were queued or moved."""
     async with session:
         yield session
         record(session, request, response)
         await session.commit()
         announcer: Announcer = request.app.state.announcer
         announcer.announce_soon(session.info.pop("queues", ()))
+        for job_id in session.info.pop("moved", ()):
+            request.app.state.shown_jobs.forget(job_id)
 
 
 async def transaction(request: Request, response: Response) -> AsyncIterator[AsyncSession]:

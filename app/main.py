@@ -27,6 +27,7 @@ from app.garbage.schedule import keep_clean
 from app.health.endpoints import router as health
 from app.jobs.announce import Announcer
 from app.jobs.endpoints import router as jobs
+from app.jobs.shown import ShownJobs
 from app.jobs.upkeep import keep_up
 from app.middleware.body_limit import BodyLimit
 from app.middleware.host_check import HostCheck
@@ -123,6 +124,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.sessions = sessions
     app.state.announcer = announcer
     app.state.hub = hub
+    app.state.shown_jobs = ShownJobs(hub)
     app.state.streams = Streams(sessions, hub, max_per_key=settings.max_streams_per_key)
     app.state.scrapes = scrapes
     app.state.egress = egress

@@ -53,6 +53,11 @@ class Watch:
         self._urgent = asyncio.Event()
 
     @property
+    def woken(self) -> bool:
+        """Something has happened since `clear`."""
+        return self._woken.is_set()
+
+    @property
     def urgent(self) -> bool:
         """More has happened than progress, or nobody knows what has."""
         return self._urgent.is_set()

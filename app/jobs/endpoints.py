@@ -6,12 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.auth.principal import Caller
-from app.contracts.status import TERMINAL, JobStatus
+from app.contracts.status import JobStatus
 from app.database import Transaction, tenant_session
 from app.idempotency.dependency import OncePerKey
 from app.idempotency.service import PROBLEMS
 from app.jobs import service, submission
 from app.jobs.schemas import JobCreate, JobRead, ValidationRead
+from app.jobs.shown import Shown, shown_jobs
 from app.pagination import Listing, Page, listing, one_page
 from app.problems import documented
 from app.services import Services
@@ -95,30 +96,31 @@ async def list_jobs(page: Annotated[JobsPage, Query()], caller: Caller, session:
 async def get_job(
     job_id: str,
     request: Request,
-    response: Response,
     caller: Caller,
     wait: PreferredWait,
     hub: Changes,
     if_none_match: Annotated[str | None, Header()] = None,
-) -> JobRead | Response:
+) -> Response:
     """One job. With `Prefer: wait=30` the answer is held until the job has changed (If-None-Match) or ended."""
     known = _versions(if_none_match)
 
-    async def read() -> Job:
+    async def from_database() -> Job:
         async with tenant_session(request) as session:
             return await service.get(session, job_id, tenant_id=caller.tenant_id)
 
-    def settled(row: Job) -> bool:
-        return row.status in TERMINAL or (bool(known) and row.version not in known)
+    async def read() -> Shown:
+        return await shown_jobs(request).get(job_id, tenant_id=caller.tenant_id, read=from_database)
 
-    row = await until(read, settled, seconds=wait, hub=hub, keys=[job_id])
-    headers = {"ETag": _etag(row.version)}
+    def settled(shown: Shown) -> bool:
+        return shown.done or (bool(known) and shown.version not in known)
+
+    shown = await until(read, settled, seconds=wait, hub=hub, keys=[job_id])
+    headers = {"ETag": _etag(shown.version)}
     if wait:
         headers["Preference-Applied"] = f"wait={wait:.0f}"
-    if row.version in known:
+    if shown.version in known:
         return Response(status_code=304, headers=headers)
-    response.headers.update(headers)
-    return JobRead.of(row)
+    return Response(shown.body, headers=headers, media_type="application/json")
 
 
 @router.post(

@@ -66,6 +66,14 @@ class JobLinks(BaseModel):
     artifacts: str
 
 
+class ReusedRead(BaseModel):
+    """A step whose result was taken over instead of computed."""
+
+    step: str
+    job_id: str
+    """The job that computed it; this one, if an earlier attempt did."""
+
+
 class JobRead(BaseModel):
     id: str
     object: Literal["job"] = "job"
@@ -87,6 +95,7 @@ class JobRead(BaseModel):
     result: JobResult | None
     error: Problem | None
     warnings: list[Notice]
+    reused: list[ReusedRead]
     labels: dict[str, str]
     seed: int
     priority: int

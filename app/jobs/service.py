@@ -26,8 +26,14 @@ async def cancel(session: AsyncSession, job_id: str, *, tenant_id: str) -> Job:
     before = await get(session, job_id, tenant_id=tenant_id)
     changed: Job | None = await session.scalar(lease.request_cancel(job_id, tenant_id=tenant_id))
     if changed is not None:
+        moved(session, job_id)
         return changed
     await session.refresh(before)
     if before.status in TERMINAL - {JobStatus.CANCELLED}:
         raise refuse("invalid_state_transition", f"The job has already {before.status}.")
     return before
+
+
+def moved(session: AsyncSession, job_id: str) -> None:
+    """Note that the transaction changes a job: what is kept of it is forgotten at its end."""
+    session.info.setdefault("moved", set()).add(job_id)

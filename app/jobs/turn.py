@@ -9,7 +9,7 @@ Claims themselves take turns, a millisecond or two each: what one claim does mus
 that come at once would all favour the same tenant and pass its limit together.
 """
 
-from sqlalchemy import ScalarSelect, Select, Subquery, extract, func, or_, select, true
+from sqlalchemy import CTE, ScalarSelect, Select, extract, func, or_, select, true
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.selectable import LateralFromClause
@@ -75,8 +75,11 @@ def _last_turn(queue: str) -> LateralFromClause:
     )
 
 
-def _running(queue: str) -> Subquery:
-    """Of each tenant that has any: its running jobs in this queue, and those that its limit is about."""
+def _running(queue: str) -> CTE:
+    """Of each tenant that has any: its running jobs in this queue, and those that its limit is about.
+
+    Counted once: Postgres, which expects few tenants, would otherwise count again for each of them.
+    """
     held = aliased(Job)
     return (
         select(
@@ -86,5 +89,6 @@ def _running(queue: str) -> Subquery:
         )
         .where(held.status.in_(LEASED))
         .group_by(held.tenant_id)
-        .subquery("running")
+        .cte("running")
+        .prefix_with("MATERIALIZED")
     )

@@ -5,6 +5,7 @@ Every API process runs it; the statements tolerate that, so no leader is needed.
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.jobs import lease, subjects
 from app.jobs.announce import Announcer
+from app.jobs.grace import Grace
 from app.settings import Settings
 
 log = structlog.get_logger("lowbit.upkeep")
@@ -24,13 +26,17 @@ async def keep_up(sessions: Sessions, announcer: Announcer, settings: Settings) 
     """Run until cancelled. An outage of the database or the broker is logged and waited out."""
     await announcer.prepare()
     next_reap = time.monotonic()
+    grace = Grace(settings.lease_seconds)
     while True:
         try:
-            if time.monotonic() >= next_reap:
+            queues = await waiting_queues(sessions)
+            grace.note_answer()
+            if time.monotonic() >= next_reap and grace.is_over():
                 next_reap = time.monotonic() + settings.reap_seconds
                 await reap(sessions)
-            await dispatch(sessions, announcer)
+            await dispatch(queues, announcer)
         except Exception as error:  # the loop must outlive whatever one round met; the log says what it was
+            grace.note_failure()
             if _is_outage(error):
                 log.warning("upkeep postponed", error=type(error).__name__)
             else:
@@ -57,10 +63,13 @@ async def reap(sessions: Sessions) -> int:
     return len(lost)
 
 
-async def dispatch(sessions: Sessions, announcer: Announcer) -> None:
-    """Announce every queue in which something waits and whose last announcement has been read."""
+async def waiting_queues(sessions: Sessions) -> Sequence[str]:
     async with sessions() as session:
-        queues = (await session.scalars(lease.waiting_queues())).all()
+        return (await session.scalars(lease.waiting_queues())).all()
+
+
+async def dispatch(queues: Sequence[str], announcer: Announcer) -> None:
+    """Announce every queue in which something waits and whose last announcement has been read."""
     for queue in queues:
         if await announcer.is_idle(queue):
             await announcer.announce(queue)

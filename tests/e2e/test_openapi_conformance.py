@@ -9,7 +9,7 @@ import httpx2
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -44,7 +44,10 @@ def _operations() -> list[schemathesis.APIOperation]:
     return [found.ok() for found in schemathesis.openapi.from_dict(document).get_all_operations()]
 
 
-OPERATIONS = [operation for operation in _operations() if operation.path != ENDLESS]
+OPERATIONS = sorted(
+    (operation for operation in _operations() if operation.path != ENDLESS),
+    key=lambda operation: operation.method == "delete",  # last: the others want something to find
+)
 
 
 class Tenants(NamedTuple):
@@ -114,7 +117,14 @@ def test_an_operation_answers_as_documented_and_tells_a_stranger_nothing(
         operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
     )
 
-    @settings(max_examples=8, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=6,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],  # a failure is shown as it was met: making it smaller would take minutes
+        suppress_health_check=list(HealthCheck),
+    )
     @given(case=cases, real_ids=st.booleans())
     def say(case: schemathesis.Case, real_ids: bool) -> None:
         if real_ids:
@@ -141,14 +151,14 @@ def _answered(case: schemathesis.Case, tenants: Tenants, key: str, *, stranger: 
     except requests.exceptions.InvalidHeader:
         return  # it cannot be sent, so it cannot arrive
     case.validate_response(response, checks=CHECKS)
-    text = response.text
+    text = response.content.decode(errors="replace")
     leaks_nothing(text)
     if stranger:
         said = _said_by_the_client(case)
         for owned in tenants.owned.values():
             assert owned not in text or owned in said, f"{owned} of another tenant in {text}"
         if any(owned in case.formatted_path for owned in tenants.owned.values()):
-            assert response.status_code in {400, 403, 404, 405, 411, 415, 422}, text
+            assert 400 <= response.status_code < 500, text
 
 
 def _said_by_the_client(case: schemathesis.Case) -> str:

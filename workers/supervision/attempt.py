@@ -55,6 +55,13 @@ class Attempt:
             with self.held.heartbeat:
                 return self._work()
         except LeaseLost:
+            return self._let_go()
+
+    def _let_go(self) -> bool:
+        """The work was stopped in time; if nobody has the job yet, it is not to blame for a database that was away."""
+        try:
+            return self._postpone("the database does not answer")
+        except LeaseLost:
             log.warning("lease lost; nothing is written")
             return True
 
@@ -109,9 +116,9 @@ class Attempt:
         if isinstance(done, Quantized):
             record.require_consistent(done.outcome)
             artifacts = record.stored(self.job, done.outcome, scratch, self.transfers)
-            self.held.write(lambda s: self._publish(s, done.outcome, artifacts))
+            self.held.write_end(lambda s: self._publish(s, done.outcome, artifacts))
         else:
-            self.held.write(lambda s: record.inspected(s, self.job, done, self.held.record))
+            self.held.write_end(lambda s: record.inspected(s, self.job, done, self.held.record))
         log.info("job succeeded")
 
     def _publish(self, session: Session, outcome: QuantizeOutcome, artifacts: list[Artifact]) -> None:
@@ -121,19 +128,19 @@ class Attempt:
 
     def _stop_as_asked(self) -> None:
         stages = self.held.record.shown(failed=True)
-        self.held.write(lambda s: s.execute(statements.cancelled(self.held.lease, stages=stages)))
+        self.held.write_end(lambda s: s.execute(statements.cancelled(self.held.lease, stages=stages)))
         log.info("job cancelled")
 
     def _give_back(self) -> None:
-        self.held.write(lambda s: s.execute(statements.give_back(self.held.lease)))
+        self.held.write_end(lambda s: s.execute(statements.give_back(self.held.lease)))
         log.info("job given back")
 
     def _refuse(self, why: Problem) -> None:
-        self.held.write(lambda s: record.refused(s, self.job, why, self.held.record))
+        self.held.write_end(lambda s: record.refused(s, self.job, why, self.held.record))
         log.info("job failed", code=why.code)
 
     def _end_abnormally(self, end: AbnormalEnd) -> None:
-        self.held.write(lambda s: record.ended_abnormally(s, self.held, end))
+        self.held.write_end(lambda s: record.ended_abnormally(s, self.held, end))
         log.warning("attempt ended abnormally", why=end.retry_class, detail=str(end), attempt=self.job.attempt)
 
     def _postpone(self, why: str) -> bool:
@@ -142,7 +149,9 @@ class Attempt:
         if pause is None:
             self._refuse(problem("artifact_store_unavailable", f"The job waited in vain: {why}."))
         else:
-            self.held.write(lambda s: s.execute(statements.postpone(self.held.lease, pause_seconds=pause)))
+            postponed = statements.postpone(self.held.lease, pause_seconds=pause)
+            if self.held.write_end(lambda s: s.scalar(postponed)) is None:
+                raise LeaseLost
             log.warning("job postponed", why=why, pause_seconds=round(pause, 1))
         return False
 

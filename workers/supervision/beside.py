@@ -2,20 +2,24 @@
 
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 CHECK_SECONDS = 0.2
 
+T = TypeVar("T")
 
-def beside(work: Callable[[], None], check: Callable[[], None]) -> None:
-    """Return when `work` has, or raise what it or `check` raises.
+
+def beside(work: Callable[[], T], check: Callable[[], None]) -> T:
+    """Return what `work` does, or raise what it or `check` raises.
 
     A thread that is left behind by `check` ends with this process at the latest: `work` must be harmless by itself.
     """
+    results: list[T] = []
     failures: list[BaseException] = []
 
     def run() -> None:
         try:
-            work()
+            results.append(work())
         except BaseException as error:  # noqa: BLE001  raised again below
             failures.append(error)
 
@@ -26,3 +30,4 @@ def beside(work: Callable[[], None], check: Callable[[], None]) -> None:
         thread.join(CHECK_SECONDS)
     if failures:
         raise failures[0]
+    return results[0]

@@ -75,6 +75,11 @@ class Heartbeat:
         while self._waiting and self._thread.is_alive() and time.monotonic() < deadline:
             time.sleep(0.005)
 
+    def require_not_taken(self) -> None:
+        """Raise if it is known that the job is no longer ours."""
+        if self._status is None:
+            raise LeaseLost
+
     def require_lease(self) -> None:
         """Raise if the lease is lost, or too old to be sure of."""
         if self._status is None or time.monotonic() - self._last > SAFE_FRACTION * self.lease_seconds:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.contracts.status import QUANTIZE_STAGES, JobKind, Stage
@@ -50,7 +51,7 @@ class HeldJob:
         self._stops_at: float | None = None
 
     def check(self) -> None:
-        """Raise if the attempt should stop: called several times a second, also between chunks of a transfer."""
+        """Raise if the attempt should stop: called several times a second, also during a transfer."""
         self.heartbeat.check()
         self._check_shutdown()
         deadline = self.job.deadline_seconds or self.settings.job_deadline_seconds
@@ -97,18 +98,30 @@ class HeldJob:
         What is written carries `lease`; whoever finds that it touched no row raises `LeaseLost`. A commit whose answer
         was lost may have happened: the next try then finds the lease gone, which is the truth.
         """
+        return self._written(write, self.heartbeat.require_lease)
+
+    def write_end(self, write: Callable[[Session], T]) -> T:
+        """The same for how the attempt ended, however long the database is away.
+
+        Nothing of the job runs any more, so being late does no harm: if another worker has it, the token says so.
+        """
+        return self._written(write, self.heartbeat.require_not_taken)
+
+    def _written(self, write: Callable[[Session], T], require: Callable[[], None]) -> T:
         self.heartbeat.settle(seconds=SETTLE_SECONDS)
         while True:
-            self.heartbeat.require_lease()
+            require()
             try:
                 with self.sessions.begin() as session:
                     return write(session)
-            except OperationalError as error:
+            except (OperationalError, InterfaceError, PoolTimeout) as error:
                 log.warning("it cannot be written yet", error=type(error).__name__)
                 self._pause(error)
 
-    def _pause(self, error: OperationalError) -> None:
+    def _pause(self, error: Exception) -> None:
         """A worker that is told to stop does not wait for a database that is away: the lease runs out by itself."""
-        if self._stops_at is not None and time.monotonic() > self._stops_at:
-            raise LeaseLost from error
+        if SHUTDOWN.is_set():
+            self._stops_at = self._stops_at or time.monotonic() + LAST_WORDS_SECONDS
+            if time.monotonic() > self._stops_at:
+                raise LeaseLost from error
         time.sleep(RETRY_SECONDS)

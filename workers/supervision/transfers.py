@@ -1,15 +1,16 @@
 """Files on their way between the scratch folder and the store: each may take an hour, and stops when asked."""
 
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import structlog
 
-from app.storage import ObjectStore, StoreUnavailable
+from app.storage import ChecksumMismatch, ObjectStore, StoreUnavailable
 from app.storage.verification import verified
 from app.storage.whole_file import write_whole
 from workers.supervision.beside import CHECK_SECONDS, beside
@@ -37,9 +38,12 @@ class Transfers:
     check: Callable[[], None]
 
     def download(self, path: Path, *, tenant_id: str, sha256: str) -> None:
-        """The check comes between two chunks; one that does not arrive at all is the store's to give up."""
-        with self.store.open(tenant_id=tenant_id, sha256=sha256) as chunks:
-            write_whole(path, verified((self._checked(chunk) for chunk in chunks), sha256))
+        """Fetched once more if it arrives damaged: then the store itself holds what is damaged, most likely."""
+        try:
+            self._fetch(path, tenant_id=tenant_id, sha256=sha256)
+        except ChecksumMismatch:
+            log.warning("a file arrived damaged and is fetched again", sha256=sha256)
+            self._fetch(path, tenant_id=tenant_id, sha256=sha256)
 
     def put_file(self, path: Path, *, tenant_id: str, sha256: str) -> None:
         """The file is cut short when this is interrupted, so that the rest of it is not sent for nobody."""
@@ -72,6 +76,26 @@ class Transfers:
             self.check()
             time.sleep(min(left, CHECK_SECONDS))
 
-    def _checked(self, chunk: bytes) -> bytes:
-        self.check()
-        return chunk
+    def _fetch(self, path: Path, *, tenant_id: str, sha256: str) -> None:
+        """A store that falls silent is not waited for when this is interrupted, and what it sends later is dropped."""
+        given_up = threading.Event()
+
+        def fetch() -> None:
+            with self.store.open(tenant_id=tenant_id, sha256=sha256) as chunks:
+                write_whole(path, verified(_unless(given_up, chunks), sha256))
+
+        try:
+            beside(fetch, self.check)
+        finally:
+            given_up.set()
+
+
+class _GivenUp(Exception):
+    """Ends a thread for which nobody waits."""
+
+
+def _unless(given_up: threading.Event, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        if given_up.is_set():
+            raise _GivenUp
+        yield chunk

@@ -39,15 +39,15 @@ def verify(held: HeldJob, store: ObjectStore) -> None:
         held.enter(Stage.FETCH)
         beside(lambda: _assemble(store, upload), held.check)
         held.enter(Stage.INSPECT)
-        found = _format(store, upload)
+        found = beside(lambda: _format(store, upload), held.check)
     except ProblemFound as refused:
         why = refused.problem
-        held.write(lambda s: record.refused(s, held.job, why, held.record))
+        held.write_end(lambda s: record.refused(s, held.job, why, held.record))
         _free(store, upload)
         log.info("upload refused", upload_id=upload.id, code=why.code)
         return
     file = _file(upload, found)
-    held.write(lambda s: _completed(s, held, upload, file))
+    held.write_end(lambda s: _completed(s, held, upload, file))
     log.info("upload verified", upload_id=upload.id, bytes=upload.bytes)
 
 

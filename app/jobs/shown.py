@@ -1,0 +1,84 @@
+"""The last answers about jobs, kept while nothing has changed: many who ask cost one look at the database.
+
+An answer holds a watch of the hub from before it was read. A change wakes the watch, and the answer is good no more. So
+it is outdated for as long as a notification takes; and never for more than `KEPT_SECONDS`, should one be lost.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from typing import NamedTuple, cast
+
+from fastapi import Request
+
+from app.contracts.status import TERMINAL
+from app.events.hub import Hub, Watch
+from app.jobs.schemas import JobRead
+from app.tables import Job
+
+KEPT_SECONDS = 1.0
+MOST_KEPT = 2048
+
+
+class Shown(NamedTuple):
+    """A job as a client sees it."""
+
+    version: int
+    done: bool
+    body: bytes
+
+    @classmethod
+    def of(cls, row: Job) -> "Shown":
+        return cls(row.version, row.status in TERMINAL, JobRead.of(row).model_dump_json().encode())
+
+
+class _Kept(NamedTuple):
+    shown: Shown
+    watch: Watch
+    until: float
+    watching: ExitStack
+
+
+class ShownJobs:
+    def __init__(self, hub: Hub, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._hub = hub
+        self._clock = clock
+        self._kept: dict[tuple[str, str], _Kept] = {}
+
+    async def get(self, job_id: str, *, tenant_id: str, read: Callable[[], Awaitable[Job]]) -> Shown:
+        """What `read` finds, or found a moment ago. Its errors pass."""
+        kept = self._kept.get((job_id, tenant_id))
+        if kept is not None and self._holds(kept):
+            return kept.shown
+        with ExitStack() as watching:
+            watch = watching.enter_context(self._hub.watch(job_id))
+            asked_at = self._clock()
+            shown = Shown.of(await read())
+            if self._hub.listening:
+                self._keep((job_id, tenant_id), _Kept(shown, watch, asked_at + KEPT_SECONDS, watching.pop_all()))
+        return shown
+
+    def forget(self, job_id: str) -> None:
+        """Whoever has changed a job here sees the change with the next request, however long the notification takes."""
+        for key in [key for key in self._kept if key[0] == job_id]:
+            self._kept.pop(key).watching.close()
+
+    def _holds(self, kept: _Kept) -> bool:
+        return self._hub.listening and not kept.watch.woken and self._clock() < kept.until
+
+    def _keep(self, key: tuple[str, str], kept: _Kept) -> None:
+        earlier = self._kept.pop(key, None)
+        if earlier is not None:
+            earlier.watching.close()
+        if len(self._kept) >= MOST_KEPT:
+            self._make_room()
+        self._kept[key] = kept
+
+    def _make_room(self) -> None:
+        outdated = [key for key, kept in self._kept.items() if not self._holds(kept)]
+        for key in outdated or list(self._kept):
+            self._kept.pop(key).watching.close()
+
+
+def shown_jobs(request: Request) -> ShownJobs:
+    return cast("ShownJobs", request.app.state.shown_jobs)
