@@ -33,7 +33,7 @@ def confirm_stored(source: BinaryIO, *, sha256: str, stored_bytes: int | None) -
 
 
 class AnnouncedBytes:
-    """Counts what arrives, and hashes it where a digest was announced: it costs more than all else that is done here."""
+    """Counts what arrives, and hashes it where a digest was announced: nothing else here costs as much."""
 
     def __init__(self, expected_bytes: int, sha256: str | None) -> None:
         self._expected_bytes = expected_bytes
