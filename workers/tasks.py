@@ -5,6 +5,7 @@ import signal
 import socket
 from typing import Any
 
+import structlog
 from celery import signals
 
 from app.die_with_parent import set_parent_death_signal
@@ -13,6 +14,7 @@ from app.ids import new_id
 from app.jobs.announce import TASK_NAME
 from app.observability.tracing import configure_tracing, flush_traces
 from app.settings import settings
+from app.storage import StoreUnavailable
 from app.undumpable import forbid_inspection
 from app.version import VERSION
 from workers.celery_app import celery
@@ -21,6 +23,8 @@ from workers.supervision.roster import RosterEntry
 from workers.supervision.scratch import sweep
 from workers.supervision.shutdown import SHUTDOWN
 
+log = structlog.get_logger("lowbit.tasks")
+
 _crew: Crew | None = None
 _roster_entry: RosterEntry | None = None
 
@@ -28,7 +32,11 @@ _roster_entry: RosterEntry | None = None
 @celery.task(name=TASK_NAME)
 def run_next(queue: str) -> None:
     """Work until nothing waits in the queue, or the worker is told to stop."""
-    crew = _crew_of_this_process()
+    try:
+        crew = _crew_of_this_process()
+    except StoreUnavailable as error:  # the next message asks again
+        log.warning("nothing is claimed: the object store does not answer", error=str(error))
+        return
     while not SHUTDOWN.is_set() and crew.run_one(queue):
         pass
 

@@ -141,6 +141,17 @@ async def cancel_job(job_id: str, response: Response, caller: Caller, session: T
     return JobRead.of(row)
 
 
+@router.delete(
+    "/{job_id}",
+    status_code=204,
+    operation_id="delete_job",
+    responses=documented("not_found", "invalid_state_transition"),
+)
+async def delete_job(job_id: str, caller: Caller, session: Transaction) -> None:
+    """Forget a job that has ended, with its variants, artifacts, events and logs."""
+    await service.delete(session, job_id, tenant_id=caller.tenant_id)
+
+
 def _etag(version: int) -> str:
     return f'"v{version}"'
 

@@ -4,8 +4,9 @@ Such a worker stops its job's process and, as soon as the database answers, hand
 Whoever has done neither when the grace is over has died meanwhile.
 """
 
+import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 HARMLESS_FRACTION = 0.5
 """Of a lease. Heartbeats come six times in its length, so after a shorter outage it still has a third to go."""
@@ -16,7 +17,7 @@ class Grace:
     """Told of every round of questions to the database, it knows when leases may be taken away again."""
 
     lease_seconds: float
-    _answered_at: float = field(default_factory=time.monotonic)
+    _answered_at: float = -math.inf
     _failed: bool = False
     _until: float = 0.0
 

@@ -1,6 +1,7 @@
 """Finding and cancelling jobs."""
 
 from sqlalchemy import Select, select
+from sqlalchemy import delete as delete_rows
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.contracts.problem import refuse
@@ -32,6 +33,15 @@ async def cancel(session: AsyncSession, job_id: str, *, tenant_id: str) -> Job:
     if before.status in TERMINAL - {JobStatus.CANCELLED}:
         raise refuse("invalid_state_transition", f"The job has already {before.status}.")
     return before
+
+
+async def delete(session: AsyncSession, job_id: str, *, tenant_id: str) -> None:
+    """Forget a job that has ended, with all that it left. Its objects are collected once nothing else refers to them."""
+    row = await get(session, job_id, tenant_id=tenant_id)
+    gone = delete_rows(Job).where(Job.tenant_id == tenant_id, Job.id == job_id, Job.status.in_(TERMINAL))
+    if await session.scalar(gone.returning(Job.id)) is None:
+        raise refuse("invalid_state_transition", f"The job is {row.status}.", hint="Cancel it, and wait for its end.")
+    moved(session, job_id)
 
 
 def moved(session: AsyncSession, job_id: str) -> None:

@@ -5,8 +5,9 @@ have something waiting there; of several, to the one whose last turn is longest 
 is shared as fairly as many are; then to the one whose job is oldest. A tenant at its limit of running jobs, or a
 disabled one, is passed over. Inspections neither count against that limit nor wait for it.
 
-Claims themselves take turns, a millisecond or two each: what one claim does must be seen by the next one, or twelve
-that come at once would all favour the same tenant and pass its limit together.
+Claims themselves take turns, a few milliseconds each, more where many tenants wait (two look-ups for each): what one
+claim does must be seen by the next one, or twelve that come at once would all favour the same tenant and pass its limit
+together.
 """
 
 from sqlalchemy import CTE, ScalarSelect, Select, extract, func, or_, select, true

@@ -97,8 +97,8 @@ class S3Store:
             raise StoreUnavailable(f"the bucket {self._bucket.name} does not exist") from error
 
     def create_bucket(self) -> None:
-        """Make the bucket unless it is there."""
-        client = self._bucket.client
+        """Make the bucket unless it is there. A server that is silent is given up within seconds, as in `check`."""
+        client = self._bucket.probe
         try:
             self.check()
         except StoreUnavailable:
@@ -108,10 +108,10 @@ class S3Store:
     def _create_bucket(self, region: str) -> None:
         name = self._bucket.name
         if region == HOME_REGION:
-            self._bucket.client.create_bucket(Bucket=name)
+            self._bucket.probe.create_bucket(Bucket=name)
         else:
             place = cast("BucketLocationConstraintType", region)
-            self._bucket.client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": place})
+            self._bucket.probe.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": place})
 
     def _renewed_bytes(self, key: str) -> int | None:
         """The size of an object that nobody finds old from here on, or None where there is none."""

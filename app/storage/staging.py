@@ -68,7 +68,8 @@ class UploadStaging(Protocol):
     def receive_part(
         self, *, tenant_id: str, upload_id: str, handle: str, number: int, part_bytes: int, sha256: str | None = None
     ) -> AbstractContextManager[PartWriter]:
-        """Take one part of exactly so many bytes; works for both stores, also where `part_url` gives a URL.
+        """Take one part of exactly so many bytes, and of this digest if one is given: hashing takes more time than the
+        rest of receiving. Works for both stores, also where `part_url` gives a URL.
 
         Two at once for one number leave one whole part, the one that finished last. One that never ends blocks nobody;
         one that is killed leaves a private file for `ObjectStore.discard_abandoned`. Raises `UploadMissing`.

@@ -4,7 +4,7 @@ from typing import cast
 
 from lowbit.job import Job, UpdateCallback
 from lowbit.resources import JobData, JobRequest, Page, Validation
-from lowbit.wire import Wire
+from lowbit.wire import Wire, address
 
 
 class Jobs:
@@ -29,6 +29,10 @@ class Jobs:
 
     def cancel(self, job: Job | str) -> Job:
         return self._handle(job).cancel()
+
+    def delete(self, job: Job | str) -> None:
+        """Forget a job that has ended, with all that it left on the service."""
+        self._wire.delete(address("jobs", job if isinstance(job, str) else job.id))
 
     def wait(self, job: Job | str, timeout: float | None = None, on_update: UpdateCallback | None = None) -> Job:
         return self._handle(job).wait(timeout, on_update)

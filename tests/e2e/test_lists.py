@@ -5,7 +5,7 @@ import time
 import httpx2
 
 from tests.e2e import tiny
-from tests.e2e.conversation import job_body, resource, upload
+from tests.e2e.conversation import finished, is_problem, job_body, resource, upload
 
 
 def test_pages_follow_each_other_without_gap_or_repeat(http: httpx2.Client) -> None:
@@ -23,6 +23,20 @@ def test_pages_follow_each_other_without_gap_or_repeat(http: httpx2.Client) -> N
             break
     assert seen[:5] == made[::-1]
     assert len(set(seen)) == len(seen)
+
+
+def test_a_job_that_has_ended_can_be_deleted_and_its_model_with_it(http: httpx2.Client) -> None:
+    job = http.post("/v1/jobs", json=job_body(http, recipe={"preset": "int8-fast"})).json()
+    refused = http.delete(f"/v1/jobs/{job['id']}")
+    assert is_problem(refused, 409, "invalid_state_transition")["hint"]
+    assert finished(http, job["id"])["status"] == "succeeded"
+    artifact = http.get(job["links"]["artifacts"]).json()["data"][0]
+    assert http.delete(f"/v1/models/{job['model_id']}").status_code == 409
+    assert http.delete(f"/v1/jobs/{job['id']}").status_code == 204
+    for gone in (job["links"]["self"], job["links"]["events"], artifact["links"]["content"]):
+        is_problem(http.get(gone), 404, "not_found")
+    is_problem(http.delete(f"/v1/jobs/{job['id']}"), 404, "not_found")
+    assert http.delete(f"/v1/models/{job['model_id']}").status_code == 204
 
 
 def test_jobs_can_be_listed_by_status_and_inspections_are_not_among_them(http: httpx2.Client) -> None:

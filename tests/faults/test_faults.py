@@ -142,6 +142,13 @@ def test_f11_a_database_killed_while_a_job_ends_ends_it_once(scene: Scene) -> No
     names = [artifact["filename"] for artifact in scene.artifacts(job_id)]
     assert names
     assert len(names) == len(set(names))
+    told = [row["type"] for row in scene.sql(f"SELECT type FROM job_events WHERE job_id = '{job_id}' ORDER BY seq")]
+    variants = scene.http.get(f"/v1/jobs/{job_id}/variants").json()["data"]
+    assert [kind for kind in told if kind in {"variant", "artifact", "done"}] == [
+        *["variant"] * len(variants),
+        *["artifact"] * len(names),
+        "done",
+    ]
 
 
 def test_f12_losing_every_database_connection_costs_neither_a_job_nor_an_answer(scene: Scene) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
 import psutil
 import pytest
@@ -157,7 +158,7 @@ def test_f19_a_worker_that_is_told_to_stop_gives_its_job_back_in_time(scene: Sce
     with _worker(scene) as worker:
         seconds = 60.0 if stage == "benchmark" else 2.0
         if stage == "fetch":
-            scene.finished(scene.submit())  # the worker has opened its store
+            scene.finished(scene.submit())  # the worker has its store: one that has none claims nothing
             scene.store.faults = Faults(is_black_hole=True)
         job_id = scene.submit(benchmark={"batch_sizes": [1], "duration_s": seconds})
         if stage == "package":
@@ -198,13 +199,20 @@ def test_f24_poison_is_quarantined_while_another_tenants_jobs_go_on(scene: Scene
         poisoned = scene.submit(benchmark={"batch_sizes": [1], "duration_s": 60.0})
         with _signalling(worker, poisoned, poison):
             good = [http.post("/v1/jobs", json={**other.body, "benchmark": QUICK}).json()["id"] for _ in range(4)]
-            for job_id in good:
-                done = until(lambda job_id=job_id: (job := http.get(f"/v1/jobs/{job_id}").json())["done"] and job)
-                assert (done["status"], done["attempt"]) == ("succeeded", 1)
+            done = [until(lambda job_id=job_id: _done(http, job_id)) for job_id in good]
+            assert [(job["status"], job["attempt"]) for job in done] == [("succeeded", 1)] * 4
             after = scene.finished(poisoned)
         assert (after["status"], after["attempt"]) == ("failed", 3)
         assert after["error"]["code"] == "job_quarantined"
         assert not worker.folders()
+        scene.http.post(f"/v1/admin/jobs/{poisoned}/requeue").raise_for_status()
+        scene.in_attempt(poisoned, 1)  # by now it is not poison any more
+        assert [_done(http, job_id) for job_id in good] == done
+
+
+def _done(http: httpx2.Client, job_id: str) -> dict[str, Any] | None:
+    job: dict[str, Any] = http.get(f"/v1/jobs/{job_id}").json()
+    return job if job["done"] else None
 
 
 @contextmanager

@@ -127,3 +127,12 @@ def cancel(job_id: JobArgument, output: FormatOption = Format.HUMAN) -> None:
         print_json(job.data)
     else:
         print_lines([job.id if output is Format.QUIET else f"{job.id} is {job.status}"])
+
+
+@jobs.command(epilog=examples("lowbit jobs delete job_0198..."))
+@jobs.command("rm", hidden=True)
+def delete(job_id: JobArgument) -> None:
+    """Forget a job that has ended, with its models, reports and logs on the service."""
+    with connected(Format.HUMAN) as client:
+        client.jobs.delete(job_id)
+    print_lines([f"deleted {job_id}"])

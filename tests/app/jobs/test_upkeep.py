@@ -66,10 +66,12 @@ def run(database: Database, proxy: Proxy) -> Run:
         engine = create_async_engine(url, pool_pre_ping=True)
         sessions = async_sessionmaker(engine, class_=AsyncSession, info=seen_by(EVERY_TENANT))
         loop = asyncio.create_task(upkeep.keep_up(sessions, NO_BROKER, QUICK))
-        await asyncio.to_thread(meanwhile)
-        loop.cancel()
-        await asyncio.gather(loop, return_exceptions=True)
-        await engine.dispose()
+        try:
+            await asyncio.to_thread(meanwhile)
+        finally:
+            loop.cancel()
+            await asyncio.gather(loop, return_exceptions=True)
+            await engine.dispose()
 
     return lambda meanwhile: asyncio.run(beside_upkeep(meanwhile))
 

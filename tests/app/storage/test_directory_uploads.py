@@ -47,8 +47,12 @@ def killed(*_: object) -> None:
     raise Killed
 
 
-def test_the_etag_is_the_sha256_of_the_part(part: Part) -> None:
-    assert part == Part(1, 13, SHA256)
+def test_the_etag_is_the_crc32_of_the_part(stored: Stored, part: Part) -> None:
+    with stored.store.uploads.receive_part(**NAMES, number=2, part_bytes=9) as writer:
+        for chunk in (b"1234", b"56789"):
+            writer.write(chunk)
+        assert writer.finish() == Part(2, 9, "cbf43926")  # the check value that catalogues of CRCs name for CRC-32
+    assert [found.etag for found in stored.store.uploads.list_parts(**NAMES)] == [part.etag, "cbf43926"]
 
 
 def test_only_the_owner_may_look_inside(stored: Stored, part: Part, tmp_path: Path) -> None:

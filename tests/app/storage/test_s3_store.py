@@ -17,6 +17,7 @@ import pytest
 from app.storage import ObjectStore, StoreUnavailable, s3, store_from_url
 from app.storage.s3 import S3Store
 from tests.app.storage.conftest import BUCKET, TENANT, Stored, s3_store
+from tests.faults.proxy import Faults, running_proxy
 from tests.servers.seaweedfs import S3Address, free_ports
 
 ABSENT = "0" * 64
@@ -100,6 +101,15 @@ def test_two_processes_may_make_the_bucket_at_once(seaweedfs: S3Address, monkeyp
 
 def refuse() -> None:
     raise StoreUnavailable("no such bucket")
+
+
+def test_a_server_that_falls_silent_makes_no_bucket_and_keeps_nobody_waiting(seaweedfs: S3Address) -> None:
+    with running_proxy(seaweedfs.endpoint_url.removeprefix("http://")) as proxy:
+        proxy.faults = Faults(is_black_hole=True)
+        asked = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            store_at(seaweedfs, query="&create_bucket=true", endpoint_url=f"http://{proxy.address}")
+        assert time.monotonic() - asked < 15.0  # two questions of 3 s each, and boto3's own patience
 
 
 def test_objects_never_look_like_web_pages(seaweedfs: S3Address, stored: Stored) -> None:

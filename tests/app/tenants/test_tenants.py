@@ -80,6 +80,21 @@ def test_a_job_that_was_given_up_runs_again(api: Api, database: Database) -> Non
         assert newest["detail"] == {"tenant_id": tenant_id}
 
 
+def test_the_subject_of_an_inspection_that_runs_again_is_awaited_again(api: Api, database: Database) -> None:
+    tenant_id, key = api.tenant("inspected again")
+    made = give_one_of_everything(database, tenant_id)
+    error = '{"type": "", "title": "", "status": 500, "detail": "", "code": "job_quarantined"}'
+    given_up = "UPDATE jobs SET kind = 'inspect_model', status = 'failed', error = CAST(:error AS jsonb) WHERE id = :id"
+    database.execute(given_up, id=made["job_id"], error=error)
+    rejected = "UPDATE models SET status = 'rejected', problem = CAST(:error AS jsonb) WHERE id = :id"
+    database.execute(rejected, id=made["model_id"], error=error)
+    with api.client() as admin, api.client(key) as owner:
+        assert owner.get(f"/v1/models/{made['model_id']}").json()["status"] == "rejected"
+        admin.post(f"/v1/admin/jobs/{made['job_id']}/requeue").raise_for_status()
+        model = owner.get(f"/v1/models/{made['model_id']}").json()
+    assert (model["status"], model["problem"]) == ("inspecting", None)
+
+
 @pytest.mark.parametrize("path", ["/v1/admin/tenants/{}/keys", "/v1/admin/tenants/{}"])
 def test_what_is_asked_of_no_tenant_is_not_found(api: Api, path: str) -> None:
     with api.client() as admin:

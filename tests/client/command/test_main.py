@@ -15,7 +15,7 @@ COMMANDS = {
     "download",
     "version",
     *(f"{kind} {verb}" for kind in ("models", "datasets") for verb in ("upload", "list", "show", "delete")),
-    *(f"jobs {verb}" for verb in ("list", "show", "watch", "wait", "layers", "cancel")),
+    *(f"jobs {verb}" for verb in ("list", "show", "watch", "wait", "logs", "layers", "cancel", "delete")),
     "recipes list",
     "recipes show",
     *(f"admin tenants {verb}" for verb in ("list", "show", "create", "change")),

@@ -75,11 +75,13 @@ def test_a_job_that_was_taken_away_during_an_outage_is_not_handed_back(
         time.sleep(1.0)
         proxy.faults = Faults(resets=True)
         time.sleep(LEASE_SECONDS + 0.2)  # since the last heartbeat, at the latest
-        with sessions.begin() as session:
-            session.execute(lease.reap())
-            claim = lease.claim("inspect", owner="other", lease_seconds=60)
-            session.execute(claim.execution_options(synchronize_session=False))
-        proxy.faults = HEALTHY
+        try:
+            with sessions.begin() as session:
+                session.execute(lease.reap())
+                claim = lease.claim("inspect", owner="other", lease_seconds=60)
+                session.execute(claim.execution_options(synchronize_session=False))
+        finally:
+            proxy.faults = HEALTHY
 
     after = perform(WORKS_FOR_EVER, meanwhile=reaped, through=through)
     assert (after.status, after.lease_owner, after.losses, after.postponements) == ("running", "other", 1, 0)
