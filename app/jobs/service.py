@@ -36,7 +36,7 @@ async def cancel(session: AsyncSession, job_id: str, *, tenant_id: str) -> Job:
 
 
 async def delete(session: AsyncSession, job_id: str, *, tenant_id: str) -> None:
-    """Forget a job that has ended, with all that it left. Its objects are collected once nothing else refers to them."""
+    """Forget a job that has ended, with all that it left. Its objects go once nothing else refers to them."""
     row = await get(session, job_id, tenant_id=tenant_id)
     gone = delete_rows(Job).where(Job.tenant_id == tenant_id, Job.id == job_id, Job.status.in_(TERMINAL))
     if await session.scalar(gone.returning(Job.id)) is None:
