@@ -1,26 +1,22 @@
 """Receives a file of any size at flat memory: counts, hashes and writes each chunk as it comes."""
 
 import hashlib
-import secrets
-import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Self
 
 from app.contracts.problem import Problem, ProblemFound, refuse
 from app.files.sniff import HEAD_BYTES, Purpose, sniff
 
-STALE_SECONDS = 24 * 3600.0
-"""A staging file that nobody has written to for a day was left by a process that was killed."""
-
 
 class Reception:
-    """A file on its way in. Whatever happens, leaving the context leaves no staging file behind."""
+    """A file on its way in. It has no name, so it goes with the context, or with the process, whatever ends that."""
 
     def __init__(self, directory: Path, *, max_bytes: int) -> None:
-        self.path = directory / secrets.token_hex(16)
+        self.directory = directory
         self.max_bytes = max_bytes
         self.bytes = 0
         self.head = b""
@@ -29,10 +25,14 @@ class Reception:
 
     def __enter__(self) -> Self:
         with _full_disk_named():
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = self.path.open("xb")
-            self.path.chmod(0o600)
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = TemporaryFile(dir=self.directory)
         return self
+
+    @property
+    def path(self) -> Path:
+        """Where this process can open the file, as long as the context lasts."""
+        return Path(f"/proc/self/fd/{self._file.fileno()}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -43,8 +43,6 @@ class Reception:
         except ProblemFound:
             if error is None:  # else that error is the first cause, and a cancellation must stay one
                 raise
-        finally:
-            self.path.unlink(missing_ok=True)
 
     def expect(self, purpose: Purpose) -> None:
         """Name what the file is for: from now on a head that cannot serve it is refused as soon as it is complete."""
@@ -82,18 +80,8 @@ def uploads_folder(scratch: Path) -> Path:
 
 
 def prepare(directory: Path) -> None:
-    """Make the folder, which may lie in one that is not there yet either, or clean up what the dead left in it."""
+    """Make the folder, which may lie in one that is not there yet either."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sweep(directory)
-
-
-def sweep(directory: Path) -> None:
-    """Remove the staging files that no living process can be writing to."""
-    newest_kept = time.time() - STALE_SECONDS
-    with suppress(OSError):  # a folder that is not there yet has nothing to sweep; another process may sweep as well
-        for path in directory.iterdir():
-            if path.is_file() and path.stat().st_mtime < newest_kept:
-                path.unlink(missing_ok=True)
 
 
 async def receive_raw(stream: AsyncIterator[bytes], into: Reception) -> None:

@@ -1,13 +1,12 @@
 """Staging files: refused early when they cannot serve, and gone whatever happens."""
 
-import os
-import time
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from app.contracts.problem import ProblemFound
-from app.files.reception import STALE_SECONDS, Reception, sweep
+from app.files.reception import Reception
 from app.files.sniff import HEAD_BYTES
 
 PICKLE = b"\x80\x04" + bytes(HEAD_BYTES)
@@ -41,12 +40,10 @@ def test_a_full_disk_found_when_closing_is_named_and_leaves_no_file(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_only_stale_files_are_swept(tmp_path: Path) -> None:
-    stale, fresh = tmp_path / "stale", tmp_path / "fresh"
-    for path in (stale, fresh):
-        path.touch()
-    then = time.time() - STALE_SECONDS - 60
-    os.utime(stale, (then, then))
-    sweep(tmp_path)
-    sweep(tmp_path / "not_there")
-    assert list(tmp_path.iterdir()) == [fresh]
+def test_a_file_on_its_way_has_no_name_that_a_killed_process_could_leave(tmp_path: Path) -> None:
+    with Reception(tmp_path / "uploads", max_bytes=100) as received:
+        received.write(b"some ")
+        received.write(b"bytes")
+        assert received.finish() == hashlib.sha256(b"some bytes").hexdigest()
+        assert list((tmp_path / "uploads").iterdir()) == []
+        assert received.path.read_bytes() == b"some bytes"
