@@ -130,7 +130,8 @@ def fleet(environment: dict[str, str]) -> Iterator[Fleet]:
     port = str(free_ports(1)[0])
     with short_folder() as folder:
         api = {**told, "LOWBIT_PORT": port, "LOWBIT_SCRATCH_DIR": str(folder / "api")}
-        with _process([sys.executable, "-m", "app.serve.api"], api, folder / "api.log"):
+        command = [sys.executable, "-m", "app.serve.api"]
+        with _process(command, api, folder / "api.log", ends_with=-signal.SIGTERM):  # uvicorn passes the signal on
             url = f"http://127.0.0.1:{port}"
             _until(lambda: _answers(url))
             yield Fleet(url, key, told, folder)
@@ -172,6 +173,7 @@ def _kill_tree(process: subprocess.Popen[bytes]) -> None:
     tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     for one in tree:
         one.kill()
+    process.wait(10)  # first, or psutil would take its exit status from us
     psutil.wait_procs(tree, timeout=10)
 
 

@@ -18,7 +18,7 @@ from app.observability import correlation, tracing
 from app.prompt_connection import CONNECT_SECONDS, SILENCE_NOTICED, wait_at_most
 from app.settings import Settings
 from app.storage import ObjectStore
-from app.storage.configured import configured_store
+from app.storage.configured import existing_store
 from app.tables import Job
 from app.tenancy import EVERY_TENANT, seen_by
 from workers.supervision.attempt import Attempt
@@ -38,7 +38,7 @@ class Crew:
     def of(cls, settings: Settings) -> "Crew":
         engine = worker_engine(settings, connections=2)  # the attempt and its heartbeat
         sessions = sessionmaker(engine, expire_on_commit=False, info=seen_by(EVERY_TENANT))
-        return cls(settings, sessions, configured_store(settings))
+        return cls(settings, sessions, existing_store(settings))
 
     def run_one(self, queue: str) -> bool:
         """Claim a job and see it through. False if nothing waits, or this worker is in no state to do more now."""
