@@ -31,6 +31,7 @@ from app.jobs.shown import ShownJobs
 from app.jobs.upkeep import keep_up
 from app.middleware.body_limit import BodyLimit
 from app.middleware.host_check import HostCheck
+from app.middleware.quick_status import QuickStatus
 from app.middleware.request_log import RequestLog
 from app.models.endpoints import router as models
 from app.observability.endpoints import router as observability
@@ -124,7 +125,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.sessions = sessions
     app.state.announcer = announcer
     app.state.hub = hub
-    app.state.shown_jobs = ShownJobs(hub)
+    app.state.shown_jobs = shown_jobs = ShownJobs(hub)
     app.state.streams = Streams(sessions, hub, max_per_key=settings.max_streams_per_key)
     app.state.scrapes = scrapes
     app.state.egress = egress
@@ -135,6 +136,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the framework's documented way
     # the last one added is the outermost
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(QuickStatus, shown_jobs=shown_jobs)
     app.add_middleware(RateLimit, limiter=RateLimiter(buckets), per_minute=settings.rate_limit_per_minute)
     also_public = frozenset({"/metrics"} if settings.metrics_public else ())
     app.add_middleware(Gate, admission=admission, also_public=also_public)

@@ -1,6 +1,5 @@
 """Jobs over HTTP."""
 
-import re
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -12,7 +11,7 @@ from app.idempotency.dependency import OncePerKey
 from app.idempotency.service import PROBLEMS
 from app.jobs import service, submission
 from app.jobs.schemas import JobCreate, JobRead, ValidationRead
-from app.jobs.shown import Shown, shown_jobs
+from app.jobs.shown import Shown, shown_jobs, versions
 from app.pagination import Listing, Page, listing, one_page
 from app.problems import documented
 from app.services import Services
@@ -102,7 +101,7 @@ async def get_job(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """One job. With `Prefer: wait=30` the answer is held until the job has changed (If-None-Match) or ended."""
-    known = _versions(if_none_match)
+    known = versions(if_none_match)
 
     async def from_database() -> Job:
         async with tenant_session(request) as session:
@@ -115,12 +114,10 @@ async def get_job(
         return shown.done or (bool(known) and shown.version not in known)
 
     shown = await until(read, settled, seconds=wait, hub=hub, keys=[job_id])
-    headers = {"ETag": _etag(shown.version)}
+    response = shown.response(if_none_match)
     if wait:
-        headers["Preference-Applied"] = f"wait={wait:.0f}"
-    if shown.version in known:
-        return Response(status_code=304, headers=headers)
-    return Response(shown.body, headers=headers, media_type="application/json")
+        response.headers["Preference-Applied"] = f"wait={wait:.0f}"
+    return response
 
 
 @router.post(
@@ -154,7 +151,3 @@ async def delete_job(job_id: str, caller: Caller, session: Transaction) -> None:
 
 def _etag(version: int) -> str:
     return f'"v{version}"'
-
-
-def _versions(if_none_match: str | None) -> set[int]:
-    return {int(v) for v in re.findall(r'"v(\d{1,18})"', if_none_match or "")}

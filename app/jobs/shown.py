@@ -4,12 +4,13 @@ An answer holds a watch of the hub from before it was read. A change wakes the w
 it is outdated for as long as a notification takes; and never for more than `KEPT_SECONDS`, should one be lost.
 """
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import NamedTuple, cast
 
-from fastapi import Request
+from fastapi import Request, Response
 
 from app.contracts.status import TERMINAL
 from app.events.hub import Hub, Watch
@@ -31,6 +32,18 @@ class Shown(NamedTuple):
     def of(cls, row: Job) -> "Shown":
         return cls(row.version, row.status in TERMINAL, JobRead.of(row).model_dump_json().encode())
 
+    def response(self, if_none_match: str | None) -> Response:
+        """200 with the job, or 304 if the client has it."""
+        headers = {"ETag": f'"v{self.version}"'}
+        if self.version in versions(if_none_match):
+            return Response(status_code=304, headers=headers)
+        return Response(self.body, headers=headers, media_type="application/json")
+
+
+def versions(if_none_match: str | None) -> set[int]:
+    """Those that a client says it has."""
+    return {int(v) for v in re.findall(r'"v(\d{1,18})"', if_none_match)} if if_none_match else set()
+
 
 class _Kept(NamedTuple):
     shown: Shown
@@ -47,9 +60,9 @@ class ShownJobs:
 
     async def get(self, job_id: str, *, tenant_id: str, read: Callable[[], Awaitable[Job]]) -> Shown:
         """What `read` finds, or found a moment ago. Its errors pass."""
-        kept = self._kept.get((job_id, tenant_id))
-        if kept is not None and self._holds(kept):
-            return kept.shown
+        kept = self.peek(job_id, tenant_id=tenant_id)
+        if kept is not None:
+            return kept
         with ExitStack() as watching:
             watch = watching.enter_context(self._hub.watch(job_id))
             asked_at = self._clock()
@@ -57,6 +70,11 @@ class ShownJobs:
             if self._hub.listening:
                 self._keep((job_id, tenant_id), _Kept(shown, watch, asked_at + KEPT_SECONDS, watching.pop_all()))
         return shown
+
+    def peek(self, job_id: str, *, tenant_id: str) -> Shown | None:
+        """The answer, if there is a good one."""
+        kept = self._kept.get((job_id, tenant_id))
+        return kept.shown if kept is not None and self._holds(kept) else None
 
     def forget(self, job_id: str) -> None:
         """Whoever has changed a job here sees the change with the next request, however long the notification takes."""
