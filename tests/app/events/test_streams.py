@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 from app.contracts.status import TRANSITIONS, JobStatus
 from app.events.hub import APPLICATION_NAME
 from app.jobs import events, lease
-from app.tables import JobEvent
+from app.tables import Job, JobEvent
 from tests.app.events.conftest import Api, Sessions, Stream, Tenancy, Work, running_api
 from tests.servers.postgres import Database
 
@@ -255,7 +255,10 @@ def test_events_are_numbered_without_gaps_and_every_change_is_an_allowed_one(ses
     """Over all that the other tests of this folder have left behind."""
     with sessions() as session:
         rows = session.execute(
-            select(JobEvent.job_id, JobEvent.seq, JobEvent.type, JobEvent.data).order_by(JobEvent.job_id, JobEvent.seq)
+            select(JobEvent.job_id, JobEvent.seq, JobEvent.type, JobEvent.data)
+            .join(Job, Job.id == JobEvent.job_id)
+            .where(Job.queue == "events")
+            .order_by(JobEvent.job_id, JobEvent.seq)
         ).all()
     by_job: dict[str, list[tuple[int, str, dict[str, object]]]] = {}
     for job_id, seq, kind, data in rows:
