@@ -9,12 +9,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Generic
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.events.gradual_signal import GradualSignal
 from app.events.hub import Hub, Watch
 from app.events.source import Batch, Frame, P, Progress, Source
 from app.events.wire import PING
@@ -42,7 +42,7 @@ class Feed(Generic[P]):
         self._frames: deque[Frame[P]] = deque()
         self._progress: dict[str, Progress] = {}
         self._over = False
-        self._changed = asyncio.Event()
+        self._changed = GradualSignal()
 
     async def run(self) -> None:
         """Read whatever is new until there will be nothing more, or until cancelled."""
@@ -51,7 +51,7 @@ class Feed(Generic[P]):
                 await self._run(watch)
         finally:
             self._over = True
-            self._changed.set()
+            self._changed.tell_at_once()
 
     async def _run(self, watch: Watch) -> None:
         position: P | None = None
@@ -61,7 +61,8 @@ class Feed(Generic[P]):
             try:
                 if position is None:
                     position = self._floor = await self.source.end()
-                    self._tell()  # what happened up to here is not in the buffer: streams behind it look themselves
+                    # what happened up to here is not in the buffer: streams behind it look themselves
+                    await self._changed.tell()
                 batch = await self.source.read(position, moved)
             except OUTAGES as error:
                 log.warning("events cannot be read", error=type(error).__name__)
@@ -69,7 +70,7 @@ class Feed(Generic[P]):
                 await asyncio.sleep(OUTAGE_SECONDS)
                 continue
             position = batch.position
-            self._take(batch)
+            await self._take(batch)
             if not (batch.more or batch.over):
                 await _until_due(watch, behind=batch.behind)
 
@@ -77,7 +78,7 @@ class Feed(Generic[P]):
         """All events behind a position, to the end, with pings. `versions`: of the jobs that the client has seen."""
         until = time.monotonic() + LONGEST_STREAM_SECONDS
         while time.monotonic() < until:
-            changed = self._changed  # before looking: what comes during the look sets it
+            told = self._changed.told  # before looking: what comes during the look raises it
             frames = self._since(position)
             over = self._over
             if frames is None:
@@ -93,7 +94,7 @@ class Feed(Generic[P]):
                 yield chunk
             if over or self.hub.closed:
                 return
-            if not chunk and not await _within_ping(changed):
+            if not chunk and not await self._changed.wait(told, seconds=PING_SECONDS):
                 yield PING
 
     def _since(self, position: P) -> list[Frame[P]] | None:
@@ -115,7 +116,7 @@ class Feed(Generic[P]):
                 newer += progress.data
         return newer
 
-    def _take(self, batch: Batch[P]) -> None:
+    async def _take(self, batch: Batch[P]) -> None:
         for frame in batch.frames:
             self._frames.append(frame)
         while len(self._frames) > BUFFERED_EVENTS:
@@ -125,11 +126,7 @@ class Feed(Generic[P]):
         self._progress.update(batch.progress)
         self._over = batch.over
         if batch.frames or batch.progress or batch.over:
-            self._tell()
-
-    def _tell(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+            await self._changed.tell()
 
 
 async def _until_due(watch: Watch, *, behind: bool) -> None:
@@ -141,12 +138,3 @@ async def _until_due(watch: Watch, *, behind: bool) -> None:
     await watch.wait()
     if not watch.urgent:
         await watch.wait_for_urgent(told_at + PROGRESS_SECONDS - time.monotonic())
-
-
-async def _within_ping(changed: asyncio.Event) -> bool:
-    """False if nothing has changed for as long as a connection may stay silent."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(PING_SECONDS):
-            await changed.wait()
-            return True
-    return False

@@ -1,6 +1,7 @@
 """The API's process: uvicorn on a socket that the supervisor holds, or on an address of its own."""
 
 import argparse
+import gc
 import socket
 import sys
 
@@ -46,6 +47,7 @@ def main() -> None:
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         timeout_keep_alive=30,
     )
+    gc.freeze()  # what is there now stays: searching it for garbage would stop every answer for a tenth of a second
     sockets = None if arguments.fd is None else [socket.socket(fileno=arguments.fd)]
     _Server(config, app.state.hub).run(sockets=sockets)
 
