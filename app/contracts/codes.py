@@ -49,6 +49,9 @@ ProblemCode = Literal[
     "onnx_parse_error",
     "onnx_invalid",
     "onnx_external_data_missing",
+    "onnx_external_data_escape",
+    "onnx_external_data_bad_key",
+    "onnx_checksum_mismatch",
     "onnx_operator_not_allowed",
     "onnx_opset_unsupported",
     "onnx_tensor_too_large",
@@ -57,12 +60,45 @@ ProblemCode = Literal[
     "model_already_quantized",
     "model_not_runnable",
     "nonfinite_weights",
+    "model_archive_invalid",
+    "checkpoint_invalid",
+    "checkpoint_index_invalid",
+    "safetensors_invalid",
+    "safetensors_duplicate_key",
+    "remote_code_not_allowed",
+    "architecture_not_supported",
+    "config_key_not_allowed",
+    "config_value_out_of_range",
+    "tokenizer_invalid",
+    "tokenizer_too_complex",
+    "export_failed",
+    "pt2_not_allowed",
+    "pt2_code_not_allowed",
+    "pt2_native_code_not_allowed",
+    "pt2_invalid",
+    "pt2_version_unsupported",
+    "sandbox_unavailable",
+    # archives
+    "archive_path_traversal",
+    "archive_link_not_allowed",
+    "archive_nested",
+    "archive_too_many_entries",
+    "archive_duplicate_entry",
+    "archive_corrupt",
+    "archive_bad_name",
     # data sets
     "npz_invalid",
     "npz_pickle_not_allowed",
     "npz_fortran_order",
     "archive_bomb",
     "archive_unsupported",
+    "parquet_invalid",
+    "jsonl_invalid",
+    "csv_invalid",
+    "image_invalid",
+    "preparation_invalid",
+    "preparation_missing",
+    "tokenizer_missing",
     "calibration_empty",
     "calibration_nonfinite",
     "calibration_input_missing",
@@ -182,6 +218,19 @@ CATALOGUE: dict[ProblemCode, KnownProblem] = {
         "The ONNX model keeps weights in another file",
         "Save it as one file: onnx.save_model(onnx.load(path), out, save_as_external_data=False).",
     ),
+    "onnx_external_data_escape": KnownProblem(
+        422,
+        "The ONNX model names a file outside of its archive",
+        "Name files beside the model, without links: onnx.save_model(model, path, save_as_external_data=True).",
+    ),
+    "onnx_external_data_bad_key": KnownProblem(
+        422,
+        "The ONNX model describes external data with words that the format does not have",
+        "Only location, offset, length and checksum are known.",
+    ),
+    "onnx_checksum_mismatch": KnownProblem(
+        422, "External data is not what its checksum says", "Upload the file that was saved with the model."
+    ),
     "onnx_operator_not_allowed": KnownProblem(
         422, "The ONNX model uses an operator outside the standard", "Export with standard operators only."
     ),
@@ -198,6 +247,65 @@ CATALOGUE: dict[ProblemCode, KnownProblem] = {
     "nonfinite_weights": KnownProblem(
         422, "The model holds NaN or infinite weights", "Repair or retrain the float model."
     ),
+    "model_archive_invalid": KnownProblem(
+        422,
+        "The archive does not hold one model",
+        "Pack one .onnx file with its external data, or config.json with its .safetensors and tokenizer files.",
+    ),
+    "checkpoint_invalid": KnownProblem(
+        422,
+        "The checkpoint cannot be loaded",
+        "Save it with model.save_pretrained(folder, safe_serialization=True) and tokenizer.save_pretrained(folder).",
+    ),
+    "checkpoint_index_invalid": KnownProblem(
+        422, "The checkpoint's index does not fit its files", "Save the checkpoint again with save_pretrained."
+    ),
+    "safetensors_invalid": KnownProblem(
+        422, "The file is not a sound safetensors file", "Write it with safetensors.torch.save_file."
+    ),
+    "safetensors_duplicate_key": KnownProblem(422, "The safetensors header names something twice"),
+    "remote_code_not_allowed": KnownProblem(
+        422, "The checkpoint brings code of its own", "Only architectures that transformers itself has are accepted."
+    ),
+    "architecture_not_supported": KnownProblem(422, "The architecture is not supported", "docs/formats.md lists them."),
+    "config_key_not_allowed": KnownProblem(
+        422, "The configuration holds a setting that could load something else", "Remove it from config.json."
+    ),
+    "config_value_out_of_range": KnownProblem(422, "The configuration holds a value that no real model has"),
+    "tokenizer_invalid": KnownProblem(
+        422, "The tokenizer cannot be loaded", "Save it with tokenizer.save_pretrained: it writes tokenizer.json."
+    ),
+    "tokenizer_too_complex": KnownProblem(422, "The tokenizer takes longer or more room than any real one"),
+    "export_failed": KnownProblem(
+        422, "The model could not be exported to ONNX", "Export it yourself and upload ONNX."
+    ),
+    "pt2_not_allowed": KnownProblem(
+        415, "torch.export programs are switched off", "Upload ONNX, or ask the operator for LOWBIT_ALLOW_TORCH_EXPORT."
+    ),
+    "pt2_code_not_allowed": KnownProblem(
+        422, "The program holds what would be run as code when it is loaded", "Export it to ONNX and upload that."
+    ),
+    "pt2_native_code_not_allowed": KnownProblem(
+        422, "The program holds native code", "Save it with torch.export.save, without compiling it."
+    ),
+    "pt2_invalid": KnownProblem(422, "The file is not a sound torch.export program"),
+    "pt2_version_unsupported": KnownProblem(
+        422, "The program was written by a version of torch that is not supported", "Export it to ONNX and upload that."
+    ),
+    "sandbox_unavailable": KnownProblem(
+        503,
+        "This format is only opened in a sandbox, and the worker has none",
+        "Ask the operator to run `lowbit doctor` on the worker.",
+    ),
+    "archive_path_traversal": KnownProblem(422, "An entry of the archive lies outside of it"),
+    "archive_link_not_allowed": KnownProblem(422, "The archive holds a link", "Pack the files themselves."),
+    "archive_nested": KnownProblem(422, "The archive holds another archive", "Unpack the inner one first."),
+    "archive_too_many_entries": KnownProblem(422, "The archive holds more entries than this service accepts"),
+    "archive_duplicate_entry": KnownProblem(422, "Two entries of the archive have the same name"),
+    "archive_corrupt": KnownProblem(422, "The archive contradicts itself or is cut off", "Pack and upload it again."),
+    "archive_bad_name": KnownProblem(
+        422, "An entry's name is not accepted", "Use letters, digits, '.', '_' and '-', and at most 32 folders deep."
+    ),
     "npz_invalid": KnownProblem(
         422, "The file is not a whole npz archive", "Save it with numpy.savez(path, name=array)."
     ),
@@ -211,6 +319,23 @@ CATALOGUE: dict[ProblemCode, KnownProblem] = {
     ),
     "archive_bomb": KnownProblem(422, "The archive unpacks to far more than it holds"),
     "archive_unsupported": KnownProblem(422, "The archive uses a feature that is not supported", "Use numpy.savez."),
+    "parquet_invalid": KnownProblem(422, "The Parquet file cannot be read", "Write it with pyarrow or pandas."),
+    "jsonl_invalid": KnownProblem(
+        422, "The file is not JSON lines", "Write one JSON object a line, in UTF-8, with the same keys."
+    ),
+    "csv_invalid": KnownProblem(
+        422, "The file is not a CSV table", "Write UTF-8 with a header line and the same number of fields in each line."
+    ),
+    "image_invalid": KnownProblem(422, "An image cannot be read", "PNG and JPEG are accepted."),
+    "preparation_invalid": KnownProblem(422, "The declared preparation does not fit the data"),
+    "preparation_missing": KnownProblem(
+        422, "The data set does not say how its samples become the model's inputs", "Create it with `preparation`."
+    ),
+    "tokenizer_missing": KnownProblem(
+        422,
+        "The data set is text, and the model has no tokenizer",
+        "Upload the model as a checkpoint, or as an archive of model.onnx and tokenizer.json.",
+    ),
     "calibration_empty": KnownProblem(422, "The data set has no samples", "Store at least one; 100 to 500 are usual."),
     "calibration_nonfinite": KnownProblem(
         422, "The data holds NaN or infinite values", "Remove or repair these samples."

@@ -1,8 +1,12 @@
 """What a worker found in an upload."""
 
-from typing import Literal
+from pydantic import Field
 
+from app.contracts.formats import DatasetFormat, ModelFormat
 from app.contracts.model import Contract
+from app.contracts.preparation import ImagePreparation, Preparation
+
+PreviewValue = str | int | float | bool | None | tuple[int | float | bool, ...]
 
 Dimension = int | str
 """A fixed extent, or the name of a symbolic one ("batch")."""
@@ -15,7 +19,43 @@ class TensorSpec(Contract):
     shape: tuple[Dimension, ...]
 
 
+class TokenizerInspection(Contract):
+    """The tokenizer that came with the model."""
+
+    vocabulary: int
+    max_length: int | None
+    """In tokens; null where the model does not limit it."""
+    pads: bool
+
+
+class TargetCoverage(Contract):
+    """What a target would quantize, judged from the graph alone with the default recipe."""
+
+    operators_quantized: int
+    operators_float: int
+    parameters_quantized: int
+    """Elements of weights that would become integers."""
+    reasons: dict[str, int]
+    """Why the others stay in float, with the number of operators."""
+
+
+class Estimate(Contract):
+    """What a job with the default recipe would need, roughly: from sizes and counts, nothing was run."""
+
+    peak_memory_bytes: int
+    quantized_bytes: int
+    """Size of the int8 model."""
+
+
 class ModelInspection(Contract):
+    format: ModelFormat = "onnx"
+    task: str | None = None
+    """What a transformers checkpoint does: text-classification, token-classification, ..."""
+    classes: tuple[str, ...] | None = None
+    """Their names in the order of the outputs, where the model says them."""
+    tokenizer: TokenizerInspection | None = None
+    image_preparation: ImagePreparation | None = None
+    """What the model's own preprocessor configuration asks for."""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     opset: int
@@ -25,10 +65,17 @@ class ModelInspection(Contract):
     parameters: int
     """Number of elements in all initializers and constants."""
     already_quantized: bool
+    parameters_by_dtype: dict[str, int] = Field(default_factory=dict)
+    coverage: dict[str, TargetCoverage] = Field(default_factory=dict)
+    """By target."""
+    estimate: Estimate | None = None
 
 
 class ColumnInspection(Contract):
-    """One array of a data set. Statistics are over finite values; they are null for an empty or boolean column."""
+    """One array of a data set. Statistics are over finite values; they are null for an empty, boolean or text column.
+
+    The dtype of text is "string" and that of images "image"; their shape is only the number of samples.
+    """
 
     name: str
     dtype: str
@@ -40,11 +87,17 @@ class ColumnInspection(Contract):
 
 
 class DatasetInspection(Contract):
-    format: Literal["npz"]
+    format: DatasetFormat
     num_samples: int
     columns: tuple[ColumnInspection, ...]
     has_labels: bool
-    """True when a column named `labels` is present; it is not a model input."""
+    """True when samples have classes: a column named `labels`, or what the preparation declares. No model input."""
+    preparation: Preparation | None = None
+    """As declared, or as it was found to be meant; null where columns are the model's inputs already."""
+    preview: tuple[dict[str, PreviewValue], ...] = ()
+    """The first samples, shortened."""
+    sample_digest: str | None = None
+    """Of the first samples' content, to recognise data that calibrates and evaluates at once."""
 
 
 class Notice(Contract):

@@ -12,9 +12,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from app.contracts.formats import UploadedModelFormat
 from app.contracts.inspection import DatasetInspection, ModelInspection, Notice
 from app.contracts.model import Contract
 from app.contracts.objective import Benchmark, Objective
+from app.contracts.preparation import Preparation
 from app.contracts.problem import Problem
 from app.contracts.recipe import Recipe
 from app.contracts.result import QuantizeOutcome
@@ -38,19 +40,28 @@ class InspectModelTask(Contract):
     kind: Literal["inspect_model"] = "inspect_model"
     model: str
     """Path relative to the scratch folder, as all paths of a task."""
+    format: UploadedModelFormat = "onnx"
+    allow_torch_export: bool = False
+    max_unpacked_bytes: int = 64 << 30
 
 
 class InspectDatasetTask(Contract):
     kind: Literal["inspect_dataset"] = "inspect_dataset"
     dataset: str
+    """Its suffix tells the format (`app.contracts.formats.EXTENSIONS`)."""
     max_unpacked_bytes: int
+    preparation: Preparation | None = None
 
 
 class QuantizeTask(Contract):
     kind: Literal["quantize"] = "quantize"
     model: str
+    """The canonical ONNX file; its external data and the tokenizer's files lie in the same folder."""
     calibration: str
+    """As `InspectDatasetTask.dataset`."""
+    calibration_preparation: Preparation | None = None
     evaluation: str | None = None
+    evaluation_preparation: Preparation | None = None
     model_name: str
     """The user's name of the model; output files are called after it."""
     target: str
@@ -119,6 +130,9 @@ EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 class ModelInspected(Contract):
     kind: Literal["model_inspected"] = "model_inspected"
     inspection: ModelInspection
+    files: tuple[str, ...] = ()
+    """Names, in SCRATCH/outputs, of the canonical model: `model.onnx`, perhaps `model.onnx.data`, and the tokenizer's
+    files. Jobs read these and never the upload."""
     warnings: tuple[Notice, ...] = ()
 
 
