@@ -1,0 +1,1 @@
+"""Rows of samples, whatever file they come from."""

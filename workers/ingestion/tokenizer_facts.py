@@ -1,0 +1,22 @@
+"""What of a tokenizer's configuration matters here. Kept beside `tokenizer.json` in the canonical model, as our own file."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from app.contracts.model import Contract
+
+TOKENIZER_FILE = "tokenizer.json"
+"""In the format of the `tokenizers` library, screened."""
+FACTS_FILE = "tokenizer_facts.json"
+
+
+class TokenizerFacts(Contract):
+    vocabulary: int = Field(ge=1)
+    max_length: int | None = Field(default=None, ge=1)
+    """In tokens: what the tokenizer and the model's positions allow."""
+    pad_token_id: int | None = Field(default=None, ge=0)
+    pad_token_type_id: int = 0
+    padding_side: Literal["left", "right"] = "right"
+    inputs: tuple[str, ...] = ("input_ids", "attention_mask", "token_type_ids")
+    """Those of the model's inputs that tokenizing fills."""
