@@ -1,4 +1,4 @@
-"""What of a tokenizer's configuration matters here. Kept beside `tokenizer.json` in the canonical model, as our own file."""
+"""What matters of a tokenizer's configuration. Kept beside `tokenizer.json` in the canonical model, as our own file."""
 
 from typing import Literal
 
