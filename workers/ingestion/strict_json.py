@@ -1,4 +1,4 @@
-"""JSON that no two parsers read differently: no name twice, no NaN, no half of a surrogate pair (RFC 8259, section 8)."""
+"""JSON that no two parsers read differently: no name twice, no NaN, no half of a surrogate pair (RFC 8259, part 8)."""
 
 import json
 import math
