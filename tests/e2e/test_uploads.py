@@ -81,9 +81,11 @@ def test_a_client_that_was_cut_off_goes_on_where_it_stopped(service: Service, cl
     with service.client() as http:
 
         def cut(_: Path, done: int, total: int) -> None:
+            if done <= total // 2:
+                return  # at first there is no note yet
             (note,) = UploadMemory()._folder.glob("*.json")
             upload = f"/v1/uploads/{json.loads(note.read_text())['upload_id']}"
-            if done > total // 2 and http.get(upload).json()["received"]:
+            if http.get(upload).json()["received"]:
                 raise _Cut
 
         with pytest.raises(_Cut):
