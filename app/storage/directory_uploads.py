@@ -5,10 +5,11 @@ and its etag together, replaces an earlier one of the same number, and listing r
 """
 
 import os
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from isal import isal_zlib
 
 from app.storage.errors import PartsInvalid, UploadMissing
 from app.storage.keys import object_key, tenant_and_upload, upload_key
@@ -128,7 +129,8 @@ class _ArrivingPart:
 
     def write(self, chunk: bytes) -> None:
         self._announced.count(chunk)
-        self._crc32 = zlib.crc32(chunk, self._crc32)  # a fraction of the time of sha256, which the whole is held to
+        # a fraction of the time of sha256, which the whole is held to; zlib's own takes six times as long
+        self._crc32 = isal_zlib.crc32(chunk, self._crc32)
         self._staged.write(chunk)
 
     def finish(self) -> Part:
