@@ -17,7 +17,8 @@ from app.quotas.limits import NO_QUOTAS, QuotaLimits, limited_by
 from app.settings import QUERY_SECONDS
 from app.tenancy import EVERY_TENANT, seen_by
 
-POOL_SIZE = 10
+POOL_SIZE = 20
+"""Kept open once made: a connection costs a proof of the password, which takes the time of ten requests."""
 ANSWER_GRACE_SECONDS = 1.0
 """The server is to give a statement up first: its own error says more than a closed connection."""
 POOL_TIMEOUT_SECONDS = 5.0
@@ -32,7 +33,7 @@ def make_engine(url: str, *, query_seconds: float = QUERY_SECONDS) -> AsyncEngin
     return create_async_engine(
         url,
         pool_size=POOL_SIZE,
-        max_overflow=POOL_SIZE,
+        max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_pre_ping=True,
         hide_parameters=True,  # errors are logged, and parameters are users' data

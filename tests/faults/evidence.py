@@ -14,7 +14,7 @@ from tests.faults.client_log import Entry
 from tests.faults.fleet import BUCKET, CPU_WORKERS, Fleet, Role
 from tests.faults.history import Change, changes
 
-API_CONNECTIONS = 2 * POOL_SIZE + 2  # its pool, the overflow, and what listens beside it
+API_CONNECTIONS = POOL_SIZE + 2  # its pool, and what listens beside it
 WORKER_CONNECTIONS = 3  # an attempt, its heartbeat, and one more
 INSPECT_WORKERS = 1
 ROSTER_CONNECTIONS = 2 * 2  # one, and one more, for each of the two Celery mains
