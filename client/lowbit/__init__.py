@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ObjectiveUnmet,
         ProblemError,
         RateLimited,
+        UnsuitableSource,
         ValidationProblem,
         WaitTimeout,
     )
@@ -41,6 +42,7 @@ __all__ = [
     "ObjectiveUnmet",
     "ProblemError",
     "RateLimited",
+    "UnsuitableSource",
     "ValidationProblem",
     "WaitTimeout",
 ]

@@ -2,19 +2,20 @@
 
 from pathlib import Path
 from types import TracebackType
-from typing import Self, Unpack, cast
+from typing import NamedTuple, Self, Unpack, cast
 
 import httpx2
 
 from lowbit.admin import Admin
+from lowbit.datasets import Datasets
 from lowbit.discovery import locate
 from lowbit.download import DownloadProgress, download_artifacts
 from lowbit.files import Files, UploadProgress
-from lowbit.inspected import Inspected
+from lowbit.inspected import Inspected, OnPacked
 from lowbit.job import Job, layers_of
 from lowbit.jobs import Jobs
 from lowbit.request import JobOptions, job_request
-from lowbit.resources import Artifact, Dataset, Layer, Model, RecipePreset, Variant
+from lowbit.resources import Artifact, Layer, Model, Preparation, RecipePreset, Variant
 from lowbit.wire import Wire, address
 
 TIMEOUT_SECONDS = 30.0
@@ -40,7 +41,7 @@ class Client:
         self.url = self._wire.url
         self.files = Files(self._wire)
         self.models: Inspected[Model] = Inspected(self._wire, self.files, path="models", purpose="model")
-        self.datasets: Inspected[Dataset] = Inspected(self._wire, self.files, path="datasets", purpose="dataset")
+        self.datasets = Datasets(self._wire, self.files)
         self.jobs = Jobs(self._wire)
         self.admin = Admin(self._wire)
 
@@ -90,32 +91,58 @@ class Client:
         *,
         calibration: str | Path,
         evaluation: str | Path | None = None,
+        preparation: Preparation | None = None,
         on_upload: UploadProgress | None = None,
+        on_packed: OnPacked | None = None,
         **options: Unpack[JobOptions],
     ) -> Job:
-        """Start a job and return its handle. Model and data are paths, which are uploaded, or ids.
+        """Start a job and return its handle. Model and data are paths of files or folders, which are uploaded, or ids.
+
+        `preparation` holds for all data that is uploaded here.
 
         Raises:
             ProblemError: a file was rejected, or the request does not fit the model and the data.
+            UnsuitableSource: a folder holds nothing that the service takes.
             FileNotFoundError: a path names no file.
 
         """
-        model_id = ready(self.models, "mdl_", model, on_upload)
-        calibration_id = ready(self.datasets, "ds_", calibration, on_upload)
-        evaluation_id = ready(self.datasets, "ds_", evaluation, on_upload) if evaluation is not None else None
+        sending = Sending(preparation, on_upload, on_packed)
+        model_id = ready_model(self, model, sending)
+        calibration_id = ready_dataset(self, calibration, sending)
+        evaluation_id = ready_dataset(self, evaluation, sending) if evaluation is not None else None
         return self.jobs.create(job_request(model_id, calibration_id, evaluation_id, options))
 
     def _job(self, job: Job | str) -> Job:
         return job if isinstance(job, Job) else self.jobs.get(job)
 
 
-def ready(
-    collection: Inspected[Model] | Inspected[Dataset],
-    prefix: str,
-    source: str | Path,
-    on_upload: UploadProgress | None = None,
-) -> str:
-    """The id of an inspected resource, from its id or from a file to upload. A file of that name comes first."""
-    if isinstance(source, str) and source.startswith(prefix) and not Path(source).exists():
-        return collection.wait(source)["id"]
-    return collection.upload(source, on_progress=on_upload)["id"]
+class Sending(NamedTuple):
+    """What is said about everything that one call uploads."""
+
+    preparation: Preparation | None = None
+    on_progress: UploadProgress | None = None
+    on_packed: OnPacked | None = None
+
+
+def ready_model(client: Client, source: str | Path, sending: Sending) -> str:
+    """The id of an inspected model, from its id or from a path to upload."""
+    if is_id("mdl_", source):
+        return client.models.wait(str(source))["id"]
+    return client.models.upload(source, on_progress=sending.on_progress, on_packed=sending.on_packed)["id"]
+
+
+def ready_dataset(client: Client, source: str | Path, sending: Sending) -> str:
+    """The id of an inspected data set, from its id or from a path to upload."""
+    if is_id("ds_", source):
+        return client.datasets.wait(str(source))["id"]
+    return client.datasets.upload(
+        source,
+        preparation=sending.preparation,
+        on_progress=sending.on_progress,
+        on_packed=sending.on_packed,
+    )["id"]
+
+
+def is_id(prefix: str, source: str | Path) -> bool:
+    """A file or folder of that name comes first."""
+    return isinstance(source, str) and source.startswith(prefix) and not Path(source).exists()

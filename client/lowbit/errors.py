@@ -12,6 +12,7 @@ LowbitError
 ├── ObjectiveUnmet          the job succeeded, but no candidate met the objective; has job
 ├── JobNotFinished          the job has no result yet; has job
 ├── WaitTimeout             waiting ended before the work did; the work goes on
+├── UnsuitableSource        a path holds nothing that the service takes; nothing was sent
 └── DigestMismatch          downloaded bytes are not the bytes announced
 """
 
@@ -78,6 +79,10 @@ class DigestMismatch(LowbitError):
 
 class WaitTimeout(LowbitError):
     """The time to wait is over. The work goes on in the service; wait again by the id in the message."""
+
+
+class UnsuitableSource(LowbitError):
+    """What lies at a path is nothing that the service takes. Nothing was sent; the message says what would do."""
 
 
 class JobError(LowbitError):

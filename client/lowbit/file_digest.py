@@ -10,12 +10,15 @@ CHUNK_BYTES = 1 << 20
 
 
 class FileDigest:
-    """Reads in a thread of its own, which ends with the block. Hashing lets other threads run."""
+    """Reads in a thread of its own, which ends with the block. Hashing lets other threads run.
 
-    def __init__(self, path: Path) -> None:
+    A digest that is `known` is not worked out again.
+    """
+
+    def __init__(self, path: Path, *, known: str | None = None) -> None:
         self._path = path
         self._stop = threading.Event()
-        self._found: str | OSError = ""
+        self._found: str | OSError = known or ""
         self._thread = threading.Thread(target=self._run, name="sha256", daemon=True)
 
     def __enter__(self) -> Self:
@@ -36,6 +39,8 @@ class FileDigest:
         return self._found
 
     def _run(self) -> None:
+        if self._found:
+            return
         digest = hashlib.sha256()
         try:
             with self._path.open("rb") as file:

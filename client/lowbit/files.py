@@ -31,16 +31,17 @@ class Files:
         on_progress: UploadProgress | None = None,
         *,
         resume: str | None = None,
+        sha256: str | None = None,
     ) -> File:
         """Send one file. The service refuses it when size or digest differ from what was announced.
 
         A large file that was being sent before, from this machine, goes on where it stopped; `resume` names another
-        upload (`upl_...`) to go on with.
+        upload (`upl_...`) to go on with. With its `sha256`, in hex, it is recognised under any path.
         """
         path = Path(path)
         if resume is None and path.stat().st_size < RESUMABLE_FROM_BYTES:
             return self._send_at_once(path, purpose, on_progress)
-        return ResumableUpload(Uploads(self._wire), path, purpose, on_progress).run(resume)
+        return ResumableUpload(Uploads(self._wire), path, purpose, on_progress, sha256=sha256).run(resume)
 
     def _send_at_once(self, path: Path, purpose: Purpose, on_progress: UploadProgress | None) -> File:
         size = path.stat().st_size

@@ -1,17 +1,23 @@
 """Models and data sets: an uploaded file under a name, inspected by a worker before a job may use it."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 from lowbit.errors import WaitTimeout, error_for
-from lowbit.files import Files, UploadProgress
+from lowbit.files import Files, UploadProgress, sha256_of
+from lowbit.folder_contents import Contents, title, to_pack
+from lowbit.packing import packed
 from lowbit.patience import LONGEST_WAIT_SECONDS, even_pace
 from lowbit.problem import Problem
-from lowbit.resources import Inspectable, Page, Purpose
+from lowbit.resources import File, Inspectable, Page, Purpose
 from lowbit.wire import Call, Wire, address
 
 Kind = TypeVar("Kind", bound=Inspectable)
+
+OnPacked = Callable[[Contents], None]
+"""Called with what is packed into one archive, before that is written."""
 
 INSPECTION_SECONDS = 600.0
 """Inspections take seconds; a queue of them may take minutes."""
@@ -30,16 +36,25 @@ class Inspected(Generic[Kind]):
         """Register an uploaded file. Its inspection has only begun when this returns."""
         return cast(Kind, self._wire.post(address(self._path), {"file_id": file_id, "name": name}))
 
-    def upload(self, path: str | Path, name: str | None = None, *, on_progress: UploadProgress | None = None) -> Kind:
-        """Send a file, register it, and wait until it was inspected.
+    def upload(
+        self,
+        path: str | Path,
+        name: str | None = None,
+        *,
+        on_progress: UploadProgress | None = None,
+        on_packed: OnPacked | None = None,
+    ) -> Kind:
+        """Send a file or a folder, register it, and wait until it was inspected.
+
+        A folder is packed first; `on_packed` is told what goes into the archive and what stays behind.
 
         Raises:
+            UnsuitableSource: a folder holds nothing that the service takes.
             ProblemError: the service refused the file, at once or after its inspection.
 
         """
-        path = Path(path)
-        file = self._files.upload(path, self._purpose, on_progress)
-        return self.wait(self.create(file["id"], name or path.name)["id"])
+        file = self._send(Path(path), on_progress, on_packed)
+        return self.wait(self.create(file["id"], name or title(Path(path)))["id"])
 
     def get(self, resource_id: str, *, wait_seconds: float = 0.0) -> Kind:
         """The present state; with `wait_seconds`, once it is inspected or that time is over."""
@@ -73,6 +88,16 @@ class Inspected(Generic[Kind]):
 
     def delete(self, resource_id: str) -> None:
         self._wire.delete(address(self._path, resource_id))
+
+    def _send(self, path: Path, on_progress: UploadProgress | None, on_packed: OnPacked | None) -> File:
+        contents = to_pack(path, self._purpose)
+        if contents is None:
+            return self._files.upload(path, self._purpose, on_progress)
+        if on_packed is not None:
+            on_packed(contents)
+        with packed(contents) as archive:
+            told = None if on_progress is None else lambda _, done, total: on_progress(path, done, total)
+            return self._files.upload(archive, self._purpose, told, sha256=sha256_of(archive).hex())
 
 
 def _why(resource: Inspectable) -> dict[str, Any]:

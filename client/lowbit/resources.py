@@ -1,5 +1,6 @@
 """The service's objects as they travel: plain dictionaries with known keys. A newer service may send more keys."""
 
+from collections.abc import Sequence
 from typing import Any, Generic, Literal, NotRequired, TypedDict, TypeVar
 
 Resource = TypeVar("Resource")
@@ -24,6 +25,11 @@ class Notice(TypedDict):
     detail: str
 
 
+ModelFormat = Literal["onnx", "archive", "transformers", "torch_export"]
+"""`archive` until the inspection has found what is in it."""
+DatasetFormat = Literal["npz", "safetensors", "parquet", "jsonl", "csv", "images"]
+
+
 class File(TypedDict):
     id: str
     filename: str
@@ -39,6 +45,73 @@ class Tensor(TypedDict):
     name: str
     dtype: str
     shape: list[int | str]
+
+
+class TextPreparation(TypedDict):
+    """Text columns, tokenized with the model's own tokenizer. What is left out is the service's default."""
+
+    kind: Literal["text"]
+    text: NotRequired[str]
+    """The column; default "text"."""
+    text_pair: NotRequired[str | None]
+    """The second of two texts that belong together."""
+    label: NotRequired[str | None]
+    """Column of classes: integers from 0, or names."""
+    classes: NotRequired[Sequence[str] | None]
+    """The names of the classes, in the order of the model's outputs."""
+    max_length: NotRequired[int | None]
+    """In tokens."""
+    padding: NotRequired[Literal["longest", "max_length"]]
+
+
+class ImagePreparation(TypedDict):
+    """Images, decoded, brought to one size and normalised: (pixel * scale - mean[channel]) / std[channel]."""
+
+    kind: Literal["image"]
+    height: int
+    width: int
+    input: NotRequired[str | None]
+    """The model's input; default: its only one of rank 4."""
+    resize: NotRequired[Literal["stretch", "cover", "contain"]]
+    crop_fraction: NotRequired[float]
+    pad_value: NotRequired[float]
+    interpolation: NotRequired[Literal["nearest", "bilinear", "bicubic"]]
+    layout: NotRequired[Literal["NCHW", "NHWC"]]
+    channels: NotRequired[Literal["RGB", "BGR", "L"]]
+    scale: NotRequired[float]
+    mean: NotRequired[Sequence[float]]
+    std: NotRequired[Sequence[float]]
+    classes: NotRequired[Sequence[str] | None]
+    """The folders of each class' images, in the order of the model's outputs."""
+
+
+Preparation = TextPreparation | ImagePreparation
+"""How rows of a data set become a model's inputs."""
+
+
+class Tokenizer(TypedDict):
+    """The one that came with the model."""
+
+    vocabulary: int
+    max_length: int | None
+    pads: bool
+
+
+class TargetCoverage(TypedDict):
+    """What a target would quantize with the default recipe, judged from the graph alone."""
+
+    operators_quantized: int
+    operators_float: int
+    parameters_quantized: int
+    reasons: dict[str, int]
+    """Why the others stay in float, with the number of operators."""
+
+
+class Estimate(TypedDict):
+    """What a job with the default recipe would need, roughly."""
+
+    peak_memory_bytes: int
+    quantized_bytes: int
 
 
 class Inspectable(TypedDict):
@@ -58,6 +131,16 @@ class Inspectable(TypedDict):
 
 
 class Model(Inspectable):
+    task: NotRequired[str | None]
+    """What a transformers checkpoint does: text-classification, ..."""
+    classes: NotRequired[list[str] | None]
+    tokenizer: NotRequired[Tokenizer | None]
+    image_preparation: NotRequired[ImagePreparation | None]
+    """What the model's own preprocessor configuration asks for."""
+    coverage: NotRequired[dict[str, TargetCoverage] | None]
+    """By target."""
+    estimate: NotRequired[Estimate | None]
+    parameters_by_dtype: NotRequired[dict[str, int] | None]
     inputs: list[Tensor] | None
     outputs: list[Tensor] | None
     opset: int | None
@@ -79,6 +162,11 @@ class Dataset(Inspectable):
     num_samples: int | None
     columns: list[Column] | None
     has_labels: bool | None
+    preparation: NotRequired[Preparation | None]
+    """As declared, or as it was found to be meant; None where columns are the model's inputs already."""
+    preview: NotRequired[list[dict[str, Any]] | None]
+    """The first samples, shortened."""
+    sample_digest: NotRequired[str | None]
 
 
 class Latency(TypedDict):
@@ -141,7 +229,7 @@ class Artifact(TypedDict):
     id: str
     job_id: str
     variant_id: str | None
-    kind: Literal["model", "report"]
+    kind: Literal["model", "model_data", "report"]
     filename: str
     media_type: str
     bytes: int

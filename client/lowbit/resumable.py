@@ -27,6 +27,7 @@ class ResumableUpload:
         purpose: Purpose,
         on_progress: UploadProgressCallback | None = None,
         *,
+        sha256: str | None = None,
         memory: UploadMemory | None = None,
     ) -> None:
         self._uploads = uploads
@@ -34,7 +35,10 @@ class ResumableUpload:
         self._purpose: Purpose = purpose
         self._tell = on_progress or (lambda *_: None)
         self._memory = memory or UploadMemory()
-        self._sent = Sent.of(uploads.wire.url, path, purpose)
+        self._sha256 = sha256
+        self._found = Sent.of(uploads.wire.url, path, purpose)
+        # what has a known digest is the same upload wherever it lies
+        self._sent = self._found if sha256 is None else self._found._replace(path=Path(sha256), changed_ns=0)
         self._bytes_there = 0
         self._lock = threading.Lock()
 
@@ -47,7 +51,7 @@ class ResumableUpload:
 
         """
         self._count(0)
-        with FileDigest(self._path) as digest:
+        with FileDigest(self._path, known=self._sha256) as digest:
             upload, urls = self._resumed(resume) or self._begun(digest)
             if upload["status"] == "pending":
                 parts = self._send_missing(self._uploads.get(upload["id"]), urls)
@@ -78,7 +82,7 @@ class ResumableUpload:
         return upload["status"] in {"pending", "verifying"} or upload["file"] is not None
 
     def _begun(self, digest: FileDigest) -> tuple[Upload, Sequence[PartUrl]]:
-        known = digest.result() if self._sent.bytes <= DIGEST_FIRST_BYTES else None
+        known = digest.result() if self._sha256 or self._sent.bytes <= DIGEST_FIRST_BYTES else None
         upload = self._uploads.create(self._path.name, self._sent.bytes, self._purpose, known)
         self._memory.keep(self._sent, upload["id"])
         return upload, upload["parts"]
@@ -101,7 +105,7 @@ class ResumableUpload:
             self._tell(self._path, self._bytes_there, self._sent.bytes)
 
     def _require_unchanged(self) -> None:
-        if Sent.of(self._sent.service, self._path, self._sent.purpose) != self._sent:
+        if Sent.of(self._sent.service, self._path, self._sent.purpose) != self._found:
             self._memory.forget(self._sent)
             raise LowbitError(f"{self._path} was changed while it was sent; send it again")
 

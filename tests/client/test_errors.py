@@ -126,6 +126,7 @@ def test_the_exported_names_are_these() -> None:
         "ObjectiveUnmet",
         "ProblemError",
         "RateLimited",
+        "UnsuitableSource",
         "ValidationProblem",
         "WaitTimeout",
     ]

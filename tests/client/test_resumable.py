@@ -27,6 +27,7 @@ class PaperService:
     parts: dict[int, bytes] = field(default_factory=dict)
     status: str = "pending"
     begun: int = 0
+    begun_with: dict[str, Any] = field(default_factory=dict)
     aborted: int = 0
     completed_with: dict[str, Any] = field(default_factory=dict)
     keys_at_store: list[str | None] = field(default_factory=list)
@@ -41,6 +42,7 @@ class PaperService:
             return httpx2.Response(204)
         if path == "/v1/uploads":
             self.begun += 1
+            self.begun_with = json.loads(request.content)
             return httpx2.Response(201, json={**self._upload(), "parts": self._urls([1])})
         if path.endswith("/part-urls"):
             return httpx2.Response(200, json={"parts": self._urls(json.loads(request.content)["numbers"])})
@@ -165,6 +167,29 @@ def test_a_changed_file_is_another_upload(path: Path) -> None:
         assert _remembered(path) is None
         client.files.upload(path, "model")
     assert service.begun == 2
+
+
+def test_a_file_of_known_digest_goes_on_from_another_place(path: Path, tmp_path: Path) -> None:
+    service = PaperService(trouble={3: [503] * 4})
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with _client(service) as client:
+        with pytest.raises(ProblemError):
+            client.files.upload(path, "model", sha256=digest)
+        assert (service.begun_with["sha256"], _remembered(path)) == (digest, None)
+        service.parts = {1: path.read_bytes()[:PART_BYTES]}
+        steps: list[int] = []
+        moved = path.rename(tmp_path / "moved.onnx")
+        os.utime(moved, (1, 1))
+        client.files.upload(moved, "model", lambda _, done, __: steps.append(done), sha256=digest)
+    assert (service.begun, steps[:2]) == (1, [0, PART_BYTES])
+    assert service.completed_with["sha256"] == digest
+
+
+def test_a_file_of_known_digest_that_changes_while_it_is_sent_is_not_completed(path: Path) -> None:
+    service = PaperService()
+    with _client(service) as client, pytest.raises(LowbitError, match="was changed"):
+        client.files.upload(path, "model", lambda *_: os.utime(path), sha256="0" * 64)
+    assert not service.completed_with
 
 
 def test_a_file_that_changes_while_it_is_sent_is_not_completed(path: Path) -> None:

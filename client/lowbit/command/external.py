@@ -17,6 +17,7 @@ GROUP = "lowbit.commands"
 SERVER_COMMANDS = {
     "serve": "Run the service on this machine.",
     "worker": "Run workers for a service.",
+    "doctor": "Check what this machine can keep uploads from.",
 }
 """Listed even when their distribution is absent: then they tell which one to install."""
 

@@ -1,17 +1,16 @@
 """`lowbit models` and `lowbit datasets`: the same four verbs over two kinds of resource."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lowbit.command.facts import print_one
 from lowbit.command.figures import size
 from lowbit.command.options import AfterOption, Format, FormatOption, LimitOption, examples
-from lowbit.command.printing import print_facts, print_json, print_lines, print_table
-from lowbit.command.progress import display
+from lowbit.command.printing import print_json, print_lines, print_table
 from lowbit.command.session import connected
-from lowbit.problem import Problem
+from lowbit.command.uploading import upload_dataset, upload_model
 
 if TYPE_CHECKING:
     from lowbit.client import Client
@@ -21,30 +20,21 @@ if TYPE_CHECKING:
 class InspectedCommands:
     """The commands of one kind. `kind` is the name of the client's collection."""
 
-    def __init__(self, kind: str, *, noun: str, file: str, prefix: str) -> None:
+    def __init__(
+        self, kind: str, *, noun: str, prefix: str, upload: Callable[..., None], files: tuple[str, ...]
+    ) -> None:
         self.kind = kind
         self.app = typer.Typer(help=f"Upload, list and delete {noun}s.", no_args_is_help=True, rich_markup_mode=None)
-        self._add("upload", self.upload, f"Upload a {noun} and wait until it is inspected.", f"{file} --name first")
+        self._add("upload", upload, f"Upload a {noun} and wait until it is inspected.", *files)
         self._add("list", self.list, f"List {noun}s, the newest first.", "--limit 5", alias="ls")
         self._add("show", self.show, f"Show what the inspection of a {noun} found.", f"{prefix}0198...")
         self._add("delete", self.delete, f"Delete a {noun}.", f"{prefix}0198...", alias="rm")
 
-    def _add(self, name: str, command: Any, text: str, example: str, *, alias: str | None = None) -> None:  # noqa: ANN401 - any signature
-        register = self.app.command(name, help=text, epilog=examples(f"lowbit {self.kind} {name} {example}"))
-        register(command)
+    def _add(self, name: str, command: Any, text: str, *typed: str, alias: str | None = None) -> None:  # noqa: ANN401 - any signature
+        epilog = examples(*(f"lowbit {self.kind} {name} {arguments}" for arguments in typed))
+        self.app.command(name, help=text, epilog=epilog)(command)
         if alias is not None:
             self.app.command(alias, help=text, hidden=True)(command)
-
-    def upload(
-        self,
-        file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="FILE", help="The file to send.")],
-        name: Annotated[str | None, typer.Option(metavar="TEXT", help="A name to find it by.  [the file's]")] = None,
-        output: FormatOption = Format.HUMAN,
-    ) -> None:
-        with connected(output) as client:
-            with display(output) as shown:
-                resource = self._collection(client).upload(file, name, on_progress=shown.transfer)
-            _print_one(resource, output)
 
     def list(self, limit: LimitOption = 20, after: AfterOption = None, output: FormatOption = Format.HUMAN) -> None:
         with connected(output) as client:
@@ -61,7 +51,7 @@ class InspectedCommands:
         self, resource_id: Annotated[str, typer.Argument(metavar="ID")], output: FormatOption = Format.HUMAN
     ) -> None:
         with connected(output) as client:
-            _print_one(self._collection(client).get(resource_id), output)
+            print_one(self._collection(client).get(resource_id), output)
 
     def delete(
         self, resource_id: Annotated[str, typer.Argument(metavar="ID")], output: FormatOption = Format.HUMAN
@@ -77,43 +67,21 @@ class InspectedCommands:
         return client.models if self.kind == "models" else client.datasets
 
 
-def _print_one(resource: Mapping[str, Any], output: Format) -> None:
-    if output is Format.JSON:
-        print_json(resource)
-    elif output is Format.QUIET:
-        print_lines([resource["id"]])
-    else:
-        print_facts(facts(resource))
-
-
-def facts(resource: Mapping[str, Any]) -> dict[str, str]:
-    """The lines of `show`. What the inspection has not found yet is left out."""
-    told = {key: str(resource[key]) for key in _PLAIN if resource.get(key) is not None}
-    told["size"] = size(resource["bytes"])
-    for key in ("inputs", "outputs", "columns"):
-        for tensor in resource.get(key) or ():
-            told[f"{key[:-1]} {tensor['name']}"] = f"{tensor['dtype']} [{', '.join(map(str, tensor['shape']))}]"
-    for warning in resource["warnings"]:
-        told[f"warning {warning['code']}"] = warning["detail"]
-    if resource["problem"]:
-        problem = Problem.parse(resource["problem"])
-        told["problem"] = f"{problem.title}. {problem.detail}" + (f" Hint: {problem.hint}" if problem.hint else "")
-    return told
-
-
-_PLAIN = (
-    "id",
-    "name",
-    "status",
-    "format",
-    "sha256",
-    "opset",
-    "parameters",
-    "already_quantized",
-    "num_samples",
-    "has_labels",
-    "created_at",
-)
-
-models = InspectedCommands("models", noun="model", file="model.onnx", prefix="mdl_").app
-datasets = InspectedCommands("datasets", noun="data set", file="calibration.npz", prefix="ds_").app
+models = InspectedCommands(
+    "models",
+    noun="model",
+    prefix="mdl_",
+    upload=upload_model,
+    files=("model.onnx --name first", "my-checkpoint/", "model.tar.gz"),
+).app
+datasets = InspectedCommands(
+    "datasets",
+    noun="data set",
+    prefix="ds_",
+    upload=upload_dataset,
+    files=(
+        "calibration.npz --name first",
+        "reviews.jsonl --text review --label stars",
+        "photos/ --image-size 224x224 --image-mean 0.485,0.456,0.406 --image-std 0.229,0.224,0.225",
+    ),
+).app

@@ -11,15 +11,19 @@ import typer
 from lowbit.command.exits import ExitCode
 from lowbit.command.figures import size
 from lowbit.command.options import Format
+from lowbit.command.packing import packing
 from lowbit.command.printing import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, Task
 
+    from lowbit.folder_contents import Contents
     from lowbit.job import Job
 
 
 class Display(Protocol):
+    def packing(self, contents: "Contents") -> None: ...
+
     def transfer(self, path: Path, done_bytes: int, total_bytes: int) -> None: ...
 
     def job(self, job: "Job") -> None: ...
@@ -66,6 +70,9 @@ class Watched:
         self._shown = shown
         self.under_way: Path | None = None
 
+    def packing(self, contents: "Contents") -> None:
+        self._shown.packing(contents)
+
     def transfer(self, path: Path, done_bytes: int, total_bytes: int) -> None:
         self.under_way = path if done_bytes < total_bytes else None
         self._shown.transfer(path, done_bytes, total_bytes)
@@ -75,6 +82,9 @@ class Watched:
 
 
 class Silence:
+    def packing(self, contents: "Contents") -> None:
+        """Nothing to say."""
+
     def transfer(self, path: Path, done_bytes: int, total_bytes: int) -> None:
         """Nothing to say."""
 
@@ -87,6 +97,9 @@ class Lines:
 
     def __init__(self) -> None:
         self._last = ""
+
+    def packing(self, contents: "Contents") -> None:
+        self._say(packing(contents))
 
     def transfer(self, path: Path, done_bytes: int, total_bytes: int) -> None:
         if done_bytes == total_bytes:
@@ -108,6 +121,9 @@ class Bars:
     def __init__(self, progress: "Progress") -> None:
         self._progress = progress
         self._tasks: dict[str, Task] = {}
+
+    def packing(self, contents: "Contents") -> None:
+        self._progress.console.print(printable(packing(contents)), markup=False, highlight=False)
 
     def transfer(self, path: Path, done_bytes: int, total_bytes: int) -> None:
         name = printable(path.name)

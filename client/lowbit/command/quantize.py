@@ -1,7 +1,6 @@
-"""`lowbit quantize`: from two files to a measured int8 model, in one command."""
+"""`lowbit quantize`: from a model and data to a measured int8 model, in one command."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import typer
 
@@ -9,10 +8,25 @@ from lowbit.command.assignments import apply_assignments
 from lowbit.command.dry_run import report_dry_run
 from lowbit.command.following import conclude, follow, leave
 from lowbit.command.options import Format, FormatOption, OutputOption, TimeoutOption, examples, output_folder
+from lowbit.command.preparation import ImageOptions, TextOptions, declared
+from lowbit.command.preparation_options import (
+    ImageChannels,
+    ImageLayout,
+    ImageMean,
+    ImageResize,
+    ImageSize,
+    ImageStd,
+    Label,
+    MaxLength,
+    PreparationFile,
+    Text,
+    TextPair,
+)
 from lowbit.command.progress import Display, display
 from lowbit.command.session import connected
+from lowbit.command.sources import dataset_source, model_source
 from lowbit.request import DEFAULT_RECIPE, DEFAULT_TARGET, JobOptions, job_request
-from lowbit.resources import JobRequest
+from lowbit.resources import JobRequest, Preparation
 
 if TYPE_CHECKING:
     from lowbit.client import Client
@@ -20,36 +34,40 @@ if TYPE_CHECKING:
 EPILOG = examples(
     "lowbit quantize model.onnx --calibration calibration.npz",
     "lowbit quantize model.onnx --calibration calibration.npz --evaluation test.npz --max-accuracy-drop 0.01 -o out",
+    "lowbit quantize my-checkpoint/ --calibration reviews.jsonl --text review --label stars",
+    "lowbit quantize resnet.onnx --calibration photos/ --image-size 224x224",
     "lowbit quantize mdl_0198... --calibration ds_0198... --recipe int8-fast --set recipe.per_channel=false",
     "lowbit quantize model.onnx --calibration calibration.npz --detach --format quiet",
 )
 
 
-def source(prefix: str, value: str) -> str:
-    """A path or an id. A mistyped path is a mistake in usage, found before anything is sent."""
-    if Path(value).is_file() or value.startswith(prefix):
-        return value
-    raise typer.BadParameter(f"there is no file {value!r}, and it is not an id ({prefix}...)")
+class Sources(NamedTuple):
+    """Paths or ids."""
 
+    model: str
+    calibration: str
+    evaluation: str | None
 
-def model_source(value: str) -> str:
-    return source("mdl_", value)
-
-
-def dataset_source(value: str | None) -> str | None:
-    return None if value is None else source("ds_", value)
+    def data(self) -> list[str]:
+        return [source for source in (self.calibration, self.evaluation) if source is not None]
 
 
 def quantize(  # noqa: PLR0913, PLR0917 - each argument is an option of the command
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="An ONNX file, or the id of a model.", callback=model_source)
+        str,
+        typer.Argument(
+            metavar="MODEL", help="An ONNX file, a folder or an archive with a model, or an id.", callback=model_source
+        ),
     ],
     calibration: Annotated[
-        str, typer.Option(metavar="FILE", help="Inputs by name as .npz, or a data set's id.", callback=dataset_source)
+        str,
+        typer.Option(
+            metavar="FILE", help="Arrays, a table, a folder of images, or a data set's id.", callback=dataset_source
+        ),
     ],
     evaluation: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Inputs plus `labels` as .npz, or an id.", callback=dataset_source),
+        typer.Option(metavar="FILE", help="The same with labels, or an id.", callback=dataset_source),
     ] = None,
     target: Annotated[
         str, typer.Option(metavar="NAME", help="The runtime that will serve the model.")
@@ -63,6 +81,17 @@ def quantize(  # noqa: PLR0913, PLR0917 - each argument is an option of the comm
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a field, as recipe.per_channel=false.")
     ] = None,
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="A name for the job.")] = None,
+    text: Text = None,
+    text_pair: TextPair = None,
+    label: Label = None,
+    max_length: MaxLength = None,
+    image_size: ImageSize = None,
+    image_resize: ImageResize = None,
+    image_mean: ImageMean = None,
+    image_std: ImageStd = None,
+    image_layout: ImageLayout = None,
+    image_channels: ImageChannels = None,
+    preparation_file: PreparationFile = None,
     output: OutputOption = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start the job and do not wait.")] = False,  # noqa: FBT002 - a switch
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, create no job.")] = False,  # noqa: FBT002 - a switch
@@ -79,11 +108,15 @@ def quantize(  # noqa: PLR0913, PLR0917 - each argument is an option of the comm
         options["max_accuracy_drop"] = max_accuracy_drop
     if name is not None:
         options["name"] = name
-    # the form of --set is checked before anything is sent
+    # the form of --set and what data is declared to be are checked before anything is sent
     apply_assignments({"recipe": {}}, assignments or [])
+    texts = TextOptions(text, text_pair, label, max_length)
+    images = ImageOptions(image_size, image_resize, image_mean, image_std, image_layout, image_channels)
+    sources = Sources(model, calibration, evaluation)
+    preparation = declared(texts, images, preparation_file, sources.data())
     with connected(output_format) as client:
         with display(output_format) as shown:
-            request = _prepare(client, (model, calibration, evaluation), options, shown)
+            request = _prepare(client, sources, preparation, options, shown)
             apply_assignments(cast(dict[str, Any], request), assignments or [])
             if dry_run:
                 report_dry_run(client.jobs.validate(request), output_format)
@@ -97,13 +130,15 @@ def quantize(  # noqa: PLR0913, PLR0917 - each argument is an option of the comm
         conclude(job, output_format, files)
 
 
-def _prepare(client: "Client", sources: tuple[str, str, str | None], options: JobOptions, shown: Display) -> JobRequest:
-    from lowbit.client import ready  # noqa: PLC0415 - with the HTTP library, which --help does not need
+def _prepare(
+    client: "Client", sources: Sources, preparation: Preparation | None, options: JobOptions, shown: Display
+) -> JobRequest:
+    from lowbit.client import Sending, ready_dataset, ready_model  # noqa: PLC0415 - the HTTP library, which --help saves
 
-    model, calibration, evaluation = sources
+    sending = Sending(preparation, shown.transfer, shown.packing)
     return job_request(
-        ready(client.models, "mdl_", model, shown.transfer),
-        ready(client.datasets, "ds_", calibration, shown.transfer),
-        ready(client.datasets, "ds_", evaluation, shown.transfer) if evaluation is not None else None,
+        ready_model(client, sources.model, sending),
+        ready_dataset(client, sources.calibration, sending),
+        ready_dataset(client, sources.evaluation, sending) if sources.evaluation is not None else None,
         options,
     )

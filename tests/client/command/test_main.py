@@ -101,8 +101,8 @@ def test_a_server_command_without_the_server_says_what_to_install(
     ("arguments", "message"),
     [
         (["quantise"], "quantize"),
-        (["quantize", "absent.onnx", "--calibration", "ds_1"], "there is no file 'absent.onnx'"),
-        (["quantize", "mdl_1", "--calibration", "absent.npz"], "there is no file 'absent.npz'"),
+        (["quantize", "absent.onnx", "--calibration", "ds_1"], "there is no file or folder 'absent.onnx'"),
+        (["quantize", "mdl_1", "--calibration", "absent.npz"], "there is no file or folder 'absent.npz'"),
         (["quantize", "mdl_1", "--calibration", "ds_1", "--set", "recipe"], "recipe.per_channel=false"),
         (["quantize", "mdl_1", "--calibration", "ds_1", "--max-accuracy-drop", "2"], "less than or equal to 1"),
         (["quantize", "mdl_1"], "--calibration"),
@@ -115,6 +115,37 @@ def test_a_mistake_in_usage_ends_with_two(arguments: list[str], message: str, tm
     assert run.returncode == 2
     assert message in run.stderr
     assert run.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["quantize", "mdl_1", "--calibration", "ds_1", "--text", "review"], "declared when data is uploaded"),
+        (
+            ["quantize", "mdl_1", "--calibration", "ds_1", "--evaluation", "test.npz", "--label", "y"],
+            "'test.npz' is no",
+        ),
+        (["quantize", "mdl_1", "--calibration", "ds_1", "--image-size", "224"], "HEIGHTxWIDTH"),
+        (["quantize", __file__, "--calibration", "ds_1"], ".onnx, .zip"),
+        (["datasets", "upload", __file__], "a folder of images"),
+        (["datasets", "upload", "."], "holds no images"),
+        (["models", "upload", "."], "holds no model"),
+    ],
+)
+def test_a_mistake_about_data_ends_with_two_before_any_service_is_looked_for(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "test.npz").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOWBIT_URL", "http://127.0.0.1:1")
+    with pytest.raises(SystemExit) as ending:
+        build()(arguments)
+    assert ending.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_without_a_service_the_advice_is_to_start_one(tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ import pytest
 import typer
 from lowbit.command.figures import decibels, factor, milliseconds, points, share, size
 from lowbit.command.following import conclude, leave
-from lowbit.command.inspected import facts
 from lowbit.command.layers import print_layers
 from lowbit.command.options import Format
 from lowbit.command.printing import print_table, printable
-from lowbit.command.progress import Lines, headline
+from lowbit.command.progress import Lines, Silence, headline
 from lowbit.command.session import complain
 from lowbit.errors import NoConnection, error_for
+from lowbit.folder_contents import Contents
+from lowbit.folder_walk import Member
 from lowbit.job import Job
 from lowbit.problem import Problem
 
@@ -148,6 +149,20 @@ def test_a_log_gets_one_line_for_each_change(capsys: pytest.CaptureFixture[str])
     ]
 
 
+def test_what_is_packed_and_what_is_not_is_told_first(capsys: pytest.CaptureFixture[str]) -> None:
+    members = (Member("config.json", Path("x"), 500), Member("model.safetensors", Path("x"), 1500))
+    others = tuple(f"{number}\x1b.bin" for number in range(8))
+    Lines().packing(Contents("minilm", members, others))
+    Lines().packing(Contents("m", members[:1]))
+    Silence().packing(Contents("m", members))
+    out, err = capsys.readouterr()
+    named = ", ".join(f"{number}\N{REPLACEMENT CHARACTER}.bin" for number in range(6))
+    assert (out, err.splitlines()) == (
+        "",
+        [f"minilm: 2 files, 2.0 kB; left out: {named} and 2 more", "m: 1 file, 500 B"],
+    )
+
+
 def waiting() -> Job:
     return job(status="queued", done=False, result=None)
 
@@ -158,27 +173,6 @@ def running(stage: str) -> Job:
 
 def test_a_done_job_is_in_no_stage() -> None:
     assert headline(job(stage="package")) == "succeeded"
-
-
-def test_a_model_is_shown_with_what_its_inspection_found() -> None:
-    model = {
-        "id": "mdl_1",
-        "name": "first",
-        "status": "rejected",
-        "bytes": 1500,
-        "opset": None,
-        "inputs": [{"name": "x", "dtype": "float32", "shape": ["batch", 4]}],
-        "warnings": [],
-        "problem": {"title": "Bad", "detail": "Worse.", "hint": "Do better."},
-    }
-    assert facts(model) == {
-        "id": "mdl_1",
-        "name": "first",
-        "status": "rejected",
-        "size": "1.5 kB",
-        "input x": "float32 [batch, 4]",
-        "problem": "Bad. Worse. Hint: Do better.",
-    }
 
 
 def test_layers_are_shown_in_the_order_of_the_graph(capsys: pytest.CaptureFixture[str]) -> None:
