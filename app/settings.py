@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 GIBIBYTE = 1024**3
 QUERY_SECONDS = 4.0
+SandboxSetting = Literal["auto", "bubblewrap", "namespaces", "landlock", "off"]
 
 
 class Settings(BaseSettings):
@@ -56,6 +57,11 @@ class Settings(BaseSettings):
     auth_failures_per_minute: int = Field(default=60, ge=0, description="Wrong keys from one address; 0: unlimited.")
     rate_limit_per_minute: int = Field(default=6000, ge=0, description="Requests of one key; 0: unlimited.")
 
+    # What is opened.
+    allow_torch_export: bool = Field(
+        default=False, description="Accept programs of torch.export (.pt2), which are opened in the sandbox only."
+    )
+
     # Resumable uploads and garbage. Durations in seconds.
     upload_expiry_seconds: float = Field(
         default=7 * 24 * 3600.0, ge=1, description="An upload that is not complete after so long is given up."
@@ -80,6 +86,9 @@ class Settings(BaseSettings):
     # Workers.
     cpu_workers: int = Field(default=1, ge=0, le=256, description="Quantize jobs that run at once on the CPU.")
     gpu_workers: int = Field(default=0, ge=0, le=256, description="Quantize jobs that run at once on GPUs.")
+    sandbox: SandboxSetting = Field(
+        default="auto", description="What stands around the processes that open uploads; auto: the best that holds."
+    )
     job_threads: int | None = Field(
         default=None, ge=1, description="Threads of one job; default: the cores it may use."
     )

@@ -29,6 +29,14 @@ def lines_of_text(count: int) -> Array:
     return np.stack([_line_of_text(rng) for _ in range(count)])
 
 
+def text_line(rng: random.Random, words: str, *, width: int) -> Image.Image:
+    """Dark words on light paper, 48 pixels high."""
+    image = Image.new("RGB", (width, 48), (rng.randint(200, 255),) * 3)
+    font = ImageFont.load_default(rng.randint(18, 24))
+    ImageDraw.Draw(image).text((4, 10), words, fill=(rng.randint(0, 80),) * 3, font=font)
+    return image
+
+
 def _head_and_tail(path: Path) -> Array:
     """The first and last 1,024 bytes of a file, 256 where there are none."""
     data = path.read_bytes()
@@ -40,9 +48,6 @@ def _head_and_tail(path: Path) -> Array:
 
 
 def _line_of_text(rng: random.Random) -> Array:
-    words = " ".join(rng.choice(WORDS) for _ in range(2))
-    image = Image.new("RGB", (160, 48), (rng.randint(200, 255),) * 3)
-    font = ImageFont.load_default(rng.randint(18, 24))
-    ImageDraw.Draw(image).text((4, 10), words, fill=(rng.randint(0, 80),) * 3, font=font)
+    image = text_line(rng, " ".join(rng.choice(WORDS) for _ in range(2)), width=160)
     pixels = np.asarray(image, np.float32) / 127.5 - 1.0
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))

@@ -18,7 +18,7 @@ class ArtifactRead(BaseModel):
     object: Literal["artifact"] = "artifact"
     job_id: str
     variant_id: str | None
-    kind: Literal["model", "report"]
+    kind: Literal["model", "model_data", "report"]
     filename: str
     media_type: str
     bytes: int

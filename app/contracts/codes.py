@@ -318,7 +318,9 @@ CATALOGUE: dict[ProblemCode, KnownProblem] = {
         422, "An array is stored column by column", "Save numpy.ascontiguousarray(array), so that it can be streamed."
     ),
     "archive_bomb": KnownProblem(422, "The archive unpacks to far more than it holds"),
-    "archive_unsupported": KnownProblem(422, "The archive uses a feature that is not supported", "Use numpy.savez."),
+    "archive_unsupported": KnownProblem(
+        422, "The archive uses a feature that is not supported", "Use deflate, without encryption."
+    ),
     "parquet_invalid": KnownProblem(422, "The Parquet file cannot be read", "Write it with pyarrow or pandas."),
     "jsonl_invalid": KnownProblem(
         422, "The file is not JSON lines", "Write one JSON object a line, in UTF-8, with the same keys."
@@ -326,7 +328,7 @@ CATALOGUE: dict[ProblemCode, KnownProblem] = {
     "csv_invalid": KnownProblem(
         422, "The file is not a CSV table", "Write UTF-8 with a header line and the same number of fields in each line."
     ),
-    "image_invalid": KnownProblem(422, "An image cannot be read", "PNG and JPEG are accepted."),
+    "image_invalid": KnownProblem(422, "An image cannot be read", "PNG, JPEG, BMP and WebP are accepted."),
     "preparation_invalid": KnownProblem(422, "The declared preparation does not fit the data"),
     "preparation_missing": KnownProblem(
         422, "The data set does not say how its samples become the model's inputs", "Create it with `preparation`."

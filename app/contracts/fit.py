@@ -1,81 +1,25 @@
 """Does a data set fit a model? Answered from the two inspections alone, so that no job is queued in vain."""
 
-from app.contracts.inspection import ColumnInspection, DatasetInspection, ModelInspection, TensorSpec
-from app.contracts.problem import Problem, problem, quoted
+from app.contracts.fit_columns import check_columns
+from app.contracts.fit_images import check_images, without_preparation
+from app.contracts.fit_text import check_text
+from app.contracts.inspection import DatasetInspection, ModelInspection
+from app.contracts.preparation import Preparation
+from app.contracts.problem import Problem
 
 
 def check_fit(model: ModelInspection, dataset: DatasetInspection) -> Problem | None:
-    """The first reason why the data cannot be fed to the model, or None.
-
-    Every input needs a column of its name, element type and extents; axis 0 counts samples, so it is free. Columns that
-    are no input are ignored: they may serve another model.
-    """
-    columns = {c.name: c for c in dataset.columns}
-    for spec in model.inputs:
-        column = columns.get(spec.name)
-        found = _missing(spec, dataset) if column is None else (_dtype(spec, column) or _shape(spec, column))
-        if found is not None:
-            return found
-    return None
+    """The first reason why the data cannot be fed to the model, or None."""
+    preparation = effective_preparation(model, dataset)
+    if preparation is None:
+        return without_preparation(model) if dataset.format == "images" else check_columns(model, dataset)
+    if preparation.kind == "text":
+        return check_text(model, preparation)
+    return check_images(model, preparation)
 
 
-def _missing(spec: TensorSpec, dataset: DatasetInspection) -> Problem:
-    present = ", ".join(quoted(c.name) for c in dataset.columns[:8])
-    return problem(
-        "calibration_input_missing",
-        f"The model's input {quoted(spec.name)} has no array in the data set, which holds: {present}.",
-        entry=spec.name,
-        hint=f"Save it under the input's name: numpy.savez(path, **{{{quoted(spec.name)!r}: array}}).",
-    )
-
-
-def _dtype(spec: TensorSpec, column: ColumnInspection) -> Problem | None:
-    if spec.dtype == column.dtype:
-        return None
-    return problem(
-        "calibration_dtype_mismatch",
-        f"{quoted(spec.name)} is {column.dtype} in the data and {spec.dtype} in the model.",
-        entry=spec.name,
-        hint=f"Convert it before saving: array.astype('{spec.dtype}').",
-    )
-
-
-def _shape(spec: TensorSpec, column: ColumnInspection) -> Problem | None:
-    if not spec.shape:
-        detail = f"The model's input {quoted(spec.name)} is a single number, so it has no axis of samples."
-        return problem("calibration_shape_mismatch", detail, entry=spec.name)
-    fits = len(spec.shape) == len(column.shape) and all(
-        isinstance(wanted, str) or wanted == given
-        for wanted, given in zip(spec.shape[1:], column.shape[1:], strict=True)
-    )
-    if fits:
-        return None
-    return problem(
-        "calibration_shape_mismatch",
-        f"{quoted(spec.name)} is {_spelled(column.shape)} in the data; the model takes {_spelled(spec.shape)}.",
-        entry=spec.name,
-        hint=_layout_hint(spec, column),
-    )
-
-
-def _layout_hint(spec: TensorSpec, column: ColumnInspection) -> str | None:
-    """Images with their channels at the wrong end, and a forgotten axis, are the two usual reasons."""
-    wanted, given = spec.shape[1:], column.shape[1:]
-    if len(wanted) == len(given) == 3:
-        if _agrees(wanted, (given[2], given[0], given[1])):
-            return "The channels are last in the data and first in the model: array.transpose(0, 3, 1, 2)."
-        if _agrees(wanted, (given[1], given[2], given[0])):
-            return "The channels are first in the data and last in the model: array.transpose(0, 2, 3, 1)."
-    if len(wanted) == len(given) + 1 and wanted[0] == 1:
-        return "The axis of the single channel is missing: array[:, numpy.newaxis]."
-    if len(wanted) == len(column.shape):
-        return "The first axis counts samples: array[numpy.newaxis] makes one sample."
-    return None
-
-
-def _agrees(wanted: tuple[int | str, ...], given: tuple[int, ...]) -> bool:
-    return all(isinstance(w, str) or w == g for w, g in zip(wanted, given, strict=True))
-
-
-def _spelled(shape: tuple[int | str, ...]) -> str:
-    return "[" + ", ".join(quoted(str(d)) for d in shape) + "]"
+def effective_preparation(model: ModelInspection, dataset: DatasetInspection) -> Preparation | None:
+    """The data set's own, or for images what the model asks for."""
+    if dataset.preparation is None and dataset.format == "images":
+        return model.image_preparation
+    return dataset.preparation

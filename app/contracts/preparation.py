@@ -31,7 +31,8 @@ class TextPreparation(Contract):
 class ImagePreparation(Contract):
     """Images in a zip, decoded, brought to one size and normalised into one float input.
 
-    value = (pixel * scale - mean[channel]) / std[channel], with pixels of 0 to 255.
+    value = (pixel * scale - mean[channel]) / std[channel], with pixels of 0 to 255. A model whose input is uint8 takes
+    the pixels themselves: scale 1, mean 0, std 1.
     """
 
     kind: Literal["image"] = "image"
@@ -40,9 +41,14 @@ class ImagePreparation(Contract):
     height: Extent
     width: Extent
     resize: Literal["stretch", "cover", "contain"] = "cover"
-    """`stretch` changes proportions; `cover` fills the size and crops the middle; `contain` fits in it and pads."""
+    """`stretch` changes proportions; `cover` fills the size and crops the middle; `contain` fits in it and pads.
+
+    With `cover`, the image fills a box of height / crop_fraction x width / crop_fraction, and what is more than height
+    x width is cut off on all sides. With `contain`, it lies in the upper left corner. Each image is resized once, by
+    Pillow, on pixels of eight bits.
+    """
     crop_fraction: float = Field(default=1.0, gt=0.0, le=1.0)
-    """Of the shorter side, with `cover`: 0.875 is the usual resize to 256 before a crop of 224."""
+    """With `cover`: 0.875 is the usual resize to 256 before a crop of 224."""
     pad_value: float = Field(default=0.0, ge=0.0, le=255.0)
     """With `contain`: the pixel value of the rest, which lies right and below."""
     interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
@@ -53,7 +59,10 @@ class ImagePreparation(Contract):
     std: tuple[Annotated[float, Field(gt=0.0, le=1e6)], ...] = Field(default=(1.0,), min_length=1, max_length=3)
     """One figure for all channels, or one for each in the order of `channels`."""
     classes: tuple[Annotated[str, Field(max_length=200)], ...] | None = Field(default=None, max_length=10_000)
-    """The folders that hold the images of each class, in the order of the model's outputs. Default: sorted by name."""
+    """The names of the classes, as folders or labels say them, in the order of the model's outputs.
+
+    Default: the model's own where those are the names; numbers are indices themselves; else sorted by name.
+    """
 
     @model_validator(mode="after")
     def _figures_fit_the_channels(self) -> Self:

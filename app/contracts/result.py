@@ -106,7 +106,8 @@ class OutputFile(Contract):
 
     path: str
     """Relative to the output folder."""
-    kind: Literal["model", "report"]
+    kind: Literal["model", "model_data", "report"]
+    """`model_data`: the weights of a model of more than 2 GB, which the model names and looks for beside itself."""
     media_type: Literal["application/octet-stream", "application/json"]
     """Served as it stands here, so never a type that a browser would run."""
     variant_key: str | None = None

@@ -53,6 +53,7 @@ class Stage(StrEnum):
 
     FETCH = "fetch"
     INSPECT = "inspect"
+    EXPORT = "export"  # of a checkpoint or a program, while it is inspected
     BASELINE = "baseline"
     CALIBRATE = "calibrate"
     QUANTIZE = "quantize"
@@ -61,7 +62,7 @@ class Stage(StrEnum):
     PACKAGE = "package"
 
 
-QUANTIZE_STAGES: tuple[Stage, ...] = tuple(Stage)
+QUANTIZE_STAGES: tuple[Stage, ...] = tuple(stage for stage in Stage if stage is not Stage.EXPORT)
 
 
 class ResourceStatus(StrEnum):

@@ -51,6 +51,12 @@ _BODY: dict[str, Any] = {
         "upload_too_large",
         "unsupported_media_type",
         "model_format_not_supported",
+        "dataset_format_not_supported",
+        "pt2_not_allowed",
+        "archive_corrupt",
+        "jsonl_invalid",
+        "csv_invalid",
+        "calibration_empty",
         "insufficient_scratch",
         "quota_exceeded",
         "artifact_store_unavailable",
@@ -69,7 +75,9 @@ async def create_file(
     limit = services.settings.max_upload_bytes
     if int(request.headers.get("content-length") or 0) > limit + _FORM_OVERHEAD:
         raise too_large(limit)
-    with Reception(uploads_folder(services.settings.require_scratch_dir()), max_bytes=limit) as received:
+    folder = uploads_folder(services.settings.require_scratch_dir())
+    allowed = services.settings.allow_torch_export
+    with Reception(folder, max_bytes=limit, allow_torch_export=allowed) as received:
         about = await _receive(request, received, _About(filename, purpose))
         row = await service.keep(
             session,  # connects when it is first used, which is after the bytes are in the store

@@ -8,16 +8,17 @@ from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Self
 
-from app.contracts.problem import Problem, ProblemFound, refuse
-from app.files.sniff import HEAD_BYTES, Purpose, sniff
+from app.contracts.problem import ProblemFound, refuse
+from app.files.sniff import HEAD_BYTES, Format, Purpose, require_format
 
 
 class Reception:
     """A file on its way in. It has no name, so it goes with the context, or with the process, whatever ends that."""
 
-    def __init__(self, directory: Path, *, max_bytes: int) -> None:
+    def __init__(self, directory: Path, *, max_bytes: int, allow_torch_export: bool = False) -> None:
         self.directory = directory
         self.max_bytes = max_bytes
+        self.allow_torch_export = allow_torch_export
         self.bytes = 0
         self.head = b""
         self._purpose: Purpose | None = None
@@ -66,12 +67,14 @@ class Reception:
             self._file.flush()
         return self._digest.hexdigest()
 
+    def format_for(self, purpose: Purpose) -> Format:
+        """What its first bytes say that it is. Raises ProblemFound where that cannot serve the purpose."""
+        return require_format(self.head, purpose, allow_torch_export=self.allow_torch_export)
+
     def _refuse_other_formats(self) -> None:
         if self._purpose is None or len(self.head) < HEAD_BYTES:
             return  # a shorter file is judged when all of it is here
-        found = sniff(self.head, self._purpose)
-        if isinstance(found, Problem):
-            raise ProblemFound(found)
+        self.format_for(self._purpose)
 
 
 def uploads_folder(scratch: Path) -> Path:

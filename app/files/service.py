@@ -7,9 +7,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.contracts.problem import MAX_QUOTED, Problem, ProblemFound, quoted, refuse
+from app.contracts.problem import MAX_QUOTED, quoted, refuse
 from app.files.reception import Reception
-from app.files.sniff import Purpose, sniff
+from app.files.sniff import Purpose
 from app.garbage.references import hold
 from app.ids import new_id
 from app.quotas.service import require_room
@@ -28,9 +28,7 @@ async def keep(
 
     Equal files of a tenant are one object under several rows.
     """
-    found = sniff(received.head, purpose)
-    if isinstance(found, Problem):
-        raise ProblemFound(found)
+    found = received.format_for(purpose)
     digest = received.finish()
     await _put(store, received.path, tenant_id=tenant_id, sha256=digest)
     row = File(

@@ -1,49 +1,37 @@
 """What a file is, judged by its first bytes. Refuses at the door what no worker could use, and says what would do."""
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
-from app.contracts.problem import Problem, problem, refuse
+from app.contracts.codes import ProblemCode
+from app.contracts.formats import UploadedDatasetFormat, UploadedModelFormat
+from app.contracts.problem import Problem, ProblemFound, problem, refuse
+from app.files.signatures import EXPORT, recognise
+from app.files.text_head import NoTable, table_of_text
+from app.files.zip_head import MAGIC, ZipKind, zip_kind
 
 Purpose = Literal["model", "dataset"]
-Format = Literal["onnx", "npz"]
+Format = UploadedModelFormat | UploadedDatasetFormat
 
 HEAD_BYTES = 512
-"""Enough for every signature below; tar's lies at 257."""
+"""Enough for every signature; tar's lies at 257, and the name of a zip's first entry is as long as it likes."""
 
-
-class _Signature(NamedTuple):
-    offset: int
-    magic: bytes
-    name: str
-    advice: str | None
-
-
-_EXPORT = "Export it to ONNX: torch.onnx.export(model.eval(), args, 'model.onnx')."
-_SIGNATURES = (
-    _Signature(0, b"PK\x03\x04", "a zip archive (a PyTorch .pt, .pt2 or .npz file)", _EXPORT),
-    _Signature(0, b"PK\x05\x06", "an empty zip archive", None),
-    _Signature(0, b"\x80\x02", "a Python pickle", f"Pickles are code and are never loaded. {_EXPORT}"),
-    _Signature(0, b"\x80\x03", "a Python pickle", f"Pickles are code and are never loaded. {_EXPORT}"),
-    _Signature(0, b"\x80\x04", "a Python pickle", f"Pickles are code and are never loaded. {_EXPORT}"),
-    _Signature(0, b"\x80\x05", "a Python pickle", f"Pickles are code and are never loaded. {_EXPORT}"),
-    _Signature(0, b"\x89HDF", "an HDF5 file (Keras)", "Convert it with tf2onnx."),
-    _Signature(4, b"TFL3", "a TensorFlow Lite model", "Convert the original with tf2onnx."),
-    _Signature(4, b"ORTM", "an ONNX Runtime .ort file", "Upload the .onnx file that it was made from."),
-    _Signature(0, b"\x7fELF", "a native library", None),
-    _Signature(0, b"ptrt", "a TensorRT engine", "Engines cannot be quantized; upload the ONNX model."),
-    _Signature(0, b"vtrt", "a TensorRT-RTX engine", "Engines cannot be quantized; upload the ONNX model."),
-    _Signature(0, b"GGUF", "a GGUF file", "Upload the float model that it was made from."),
-    _Signature(0, b"\x1f\x8b", "a gzip archive", "Unpack it and upload the file itself."),
-    _Signature(0, b"\x28\xb5\x2f\xfd", "a zstd archive", "Unpack it and upload the file itself."),
-    _Signature(
-        0, b"\x93NUMPY", "a single .npy array", "Save it under its input's name: numpy.savez(path, name=array)."
-    ),
-    _Signature(0, b"PAR1", "a Parquet file", None),
-    _Signature(0, b"\x89PNG", "a PNG image", None),
-    _Signature(0, b"\xff\xd8\xff", "a JPEG image", None),
-    _Signature(0, b"%PDF", "a PDF document", None),
-    _Signature(257, b"ustar", "a tar archive", "Unpack it and upload the file itself."),
+ACCEPTED_MODELS = (
+    "Accepted: an .onnx file; a .zip, .tar or .tar.gz of one with its external data, or of a transformers checkpoint "
+    "(config.json, .safetensors, tokenizer.json)."
 )
+ACCEPTED_DATASETS = "Accepted: .npz, .safetensors, .parquet, .jsonl, .csv, or a .zip of images."
+
+_MOST_HEADER_BYTES = 100 << 20
+"""Of a safetensors file; the library reads no longer ones."""
+
+_MODEL_ADVICE = {
+    ZipKind.TORCH_PICKLE: f"Pickles are code and are never loaded. {EXPORT}",
+    ZipKind.KERAS: "Convert it with tf2onnx.",
+    ZipKind.SAVED_MODEL: "Convert it with tf2onnx.",
+    ZipKind.ARRAYS: "This looks like data: upload it with purpose=dataset.",
+    ZipKind.OFFICE: "",
+}
+_MODEL_KINDS = {ZipKind.TORCH_EXPORT, ZipKind.TORCH_PICKLE, ZipKind.KERAS, ZipKind.SAVED_MODEL}
 
 
 def as_purpose(given: str | None) -> Purpose:
@@ -54,39 +42,86 @@ def as_purpose(given: str | None) -> Purpose:
     raise refuse("validation_error", "`purpose` must be 'model' or 'dataset'.", pointer="/purpose")
 
 
-def sniff(head: bytes, purpose: Purpose) -> Format | Problem:
+def sniff(head: bytes, purpose: Purpose, *, allow_torch_export: bool = False) -> Format | Problem:
     """The format of a file that begins with `head`, or why it cannot serve the purpose."""
     if not head:
         return problem("file_empty", "The file has no bytes.", hint="Check that the path names the right file.")
-    return _sniff_dataset(head) if purpose == "dataset" else _sniff_model(head)
+    if purpose == "dataset":
+        return _sniff_dataset(head)
+    found = _sniff_model(head)
+    if found == "torch_export" and not allow_torch_export:
+        return problem("pt2_not_allowed", f"The file is {ZipKind.TORCH_EXPORT}, which this service does not open.")
+    return found
 
 
-def _sniff_dataset(head: bytes) -> Format | Problem:
-    if head.startswith(b"PK\x03\x04"):
-        return "npz"
-    if head.startswith(b"PK\x05\x06"):
-        return problem("calibration_empty", "The archive has no arrays.")
-    seen = _recognise(head)
-    return problem(
-        "dataset_format_not_supported",
-        f"The file is {seen.name if seen else 'not an npz archive'}.",
-        hint=seen.advice if seen and seen.name.endswith("array") else None,
-    )
+def require_format(head: bytes, purpose: Purpose, *, allow_torch_export: bool) -> Format:
+    """The same, raising ProblemFound."""
+    found = sniff(head, purpose, allow_torch_export=allow_torch_export)
+    if isinstance(found, Problem):
+        raise ProblemFound(found)
+    return found
 
 
-def _sniff_model(head: bytes) -> Format | Problem:
-    seen = _recognise(head)
+def _sniff_model(head: bytes) -> UploadedModelFormat | Problem:
+    if head.startswith(MAGIC):
+        return _zip_as_model(head)
+    if _is_safetensors(head):
+        return _no_model(
+            "a safetensors file by itself",
+            "Weights alone are no model: pack the whole checkpoint folder, with config.json and the tokenizer's files.",
+        )
+    seen = recognise(head)
+    if seen is not None and seen.name in {"a tar archive", "a gzip archive"}:
+        return "archive"
     if seen is None and _starts_like_onnx(head):
         return "onnx"
-    return problem(
-        "model_format_not_supported",
-        f"The file is {seen.name if seen else 'not an ONNX model'}.",
-        hint=(seen.advice if seen else None) or "Upload a single .onnx file.",
-    )
+    return _no_model(seen.name, seen.advice) if seen else _no_model("not an ONNX model")
 
 
-def _recognise(head: bytes) -> _Signature | None:
-    return next((s for s in _SIGNATURES if head[s.offset : s.offset + len(s.magic)] == s.magic), None)
+def _zip_as_model(head: bytes) -> UploadedModelFormat | Problem:
+    kind = zip_kind(head, whole=len(head) < HEAD_BYTES)
+    if kind is None:
+        return problem("archive_corrupt", "The zip archive ends within its first entry.")
+    if kind == ZipKind.TORCH_EXPORT:
+        return "torch_export"
+    return "archive" if kind == ZipKind.OTHER else _no_model(kind, _MODEL_ADVICE[kind])
+
+
+def _sniff_dataset(head: bytes) -> UploadedDatasetFormat | Problem:
+    whole = len(head) < HEAD_BYTES
+    if head.startswith(MAGIC):
+        return _zip_as_dataset(head, whole=whole)
+    if head.startswith(b"PK\x05\x06"):
+        return problem("calibration_empty", "The archive has no arrays.")
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    return "safetensors" if _is_safetensors(head) else _text_as_dataset(head, whole=whole)
+
+
+def _text_as_dataset(head: bytes, *, whole: bool) -> UploadedDatasetFormat | Problem:
+    seen = recognise(head)
+    text = table_of_text(head, whole=whole)
+    if seen is not None and (text is None or seen.begins_as_text):
+        return _no_dataset(seen.name, seen.data_advice)
+    if isinstance(text, NoTable):
+        return _no_table(text)
+    return text or _no_dataset("none of the accepted formats")
+
+
+def _zip_as_dataset(head: bytes, *, whole: bool) -> UploadedDatasetFormat | Problem:
+    kind = zip_kind(head, whole=whole)
+    if kind is None:
+        return problem("archive_corrupt", "The zip archive ends within its first entry.")
+    if kind == ZipKind.OFFICE:
+        return _no_dataset(kind, "Save the table as CSV, in UTF-8.")
+    if kind in _MODEL_KINDS:
+        return _no_dataset(kind, "Models are uploaded with purpose=model; arrays are saved with numpy.savez.")
+    return "npz" if kind == ZipKind.ARRAYS else "images"
+
+
+def _is_safetensors(head: bytes) -> bool:
+    """Eight bytes of length, then that many of JSON."""
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _MOST_HEADER_BYTES
 
 
 def _starts_like_onnx(head: bytes) -> bool:
@@ -99,3 +134,20 @@ def _starts_like_onnx(head: bytes) -> bool:
     if wire_type == varint:
         return field in {1, 5}
     return wire_type == length_delimited and field in {2, 3, 4, 6, 7, 8, 14}
+
+
+def _no_table(text: NoTable) -> Problem:
+    if text.meant is None:
+        return _no_dataset(text.what)
+    code: ProblemCode = "jsonl_invalid" if text.meant == "jsonl" else "csv_invalid"
+    return problem(code, f"The file is {text.what}.", hint="Save it as UTF-8.")
+
+
+def _no_model(what: str, advice: str = "") -> Problem:
+    hint = f"{advice} {ACCEPTED_MODELS}".strip()
+    return problem("model_format_not_supported", f"The file is {what}.", hint=hint)
+
+
+def _no_dataset(what: str, advice: str = "") -> Problem:
+    hint = f"{advice} {ACCEPTED_DATASETS}".strip()
+    return problem("dataset_format_not_supported", f"The file is {what}.", hint=hint)

@@ -15,7 +15,7 @@ from sqlalchemy.sql.selectable import CompoundSelect
 
 from app.contracts.status import UploadStatus
 from app.storage import ObjectStore, StoreUnavailable
-from app.tables import Artifact, File, JobStep, Upload
+from app.tables import Artifact, File, JobStep, ModelFile, Upload
 
 
 def hold(tenant_id: str, digests: Iterable[str]) -> Select[object]:
@@ -41,7 +41,7 @@ def try_to_own(tenant_id: str, sha256: str) -> Select[bool]:
 def referenced(objects: Iterable[tuple[str, str]]) -> CompoundSelect[str, Any]:
     """Those of the objects, by tenant and digest, that something refers to."""
     named = list(objects)
-    owners: list[Select[str, Any]] = [select(t.tenant_id, t.sha256) for t in (File, Artifact, JobStep)]
+    owners: list[Select[str, Any]] = [select(t.tenant_id, t.sha256) for t in (File, ModelFile, Artifact, JobStep)]
     # its object may be there already, and its file is not yet
     owners.append(select(Upload.tenant_id, Upload.sha256).where(Upload.status == UploadStatus.VERIFYING))
     return union(

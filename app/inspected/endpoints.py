@@ -20,7 +20,9 @@ from app.tables import File
 from app.waiting import Changes, PreferredWait, until
 
 
-def inspected_router(table: type[Resource], schema: type[InspectedRead], *, path: str) -> APIRouter:
+def inspected_router(
+    table: type[Resource], wanted: type[InspectedCreate], schema: type[InspectedRead], *, path: str
+) -> APIRouter:
     """A router for one kind of resource: create, list, get, delete."""
     kind = service.kind_of(table)
     singular = path.removesuffix("s")
@@ -33,14 +35,24 @@ def inspected_router(table: type[Resource], schema: type[InspectedRead], *, path
         operation_id=f"create_{singular}",
         summary=f"Make a {kind.noun} of an uploaded file; a worker inspects it",
         responses=documented(
-            "not_found", "file_purpose_mismatch", "concurrency_limit", "malformed_json", "body_too_large", *PROBLEMS
+            "not_found",
+            "file_purpose_mismatch",
+            *kind.refusals,
+            "concurrency_limit",
+            "malformed_json",
+            "body_too_large",
+            *PROBLEMS,
         ),
     )
     async def create(
-        body: InspectedCreate, response: Response, caller: Caller, session: Transaction, once: OncePerKey
+        body: wanted,  # type: ignore[valid-type]  # the class is a value here
+        response: Response,
+        caller: Caller,
+        session: Transaction,
+        once: OncePerKey,
     ) -> InspectedRead | Response:
         async def work() -> InspectedRead:
-            row = await service.create(session, table, tenant_id=caller.tenant_id, file_id=body.file_id, name=body.name)
+            row = await service.create(session, table, body, tenant_id=caller.tenant_id)
             response.headers["Location"] = f"/v1/{path}/{row.id}"
             return schema.of(row, await files.get(session, row.file_id, tenant_id=caller.tenant_id))
 
@@ -48,7 +60,7 @@ def inspected_router(table: type[Resource], schema: type[InspectedRead], *, path
 
     @router.get(
         "",
-        response_model=Listing[schema],  # type: ignore[valid-type]  # the class is a value here, and only here
+        response_model=Listing[schema],  # type: ignore[valid-type]  # the class is a value here
         operation_id=f"list_{path}",
         summary=f"List {kind.noun}s, newest first",
         responses=documented("invalid_cursor"),

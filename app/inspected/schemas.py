@@ -21,6 +21,11 @@ class InspectedCreate(BaseModel):
     file_id: Annotated[str, Field(max_length=64)]
     name: Name | None = None
 
+    def declared(self, file_format: str) -> dict[str, Any]:
+        """What else the row records. Raises ProblemFound where it makes no sense for the format."""
+        del file_format
+        return {}
+
 
 class SelfLink(BaseModel):
     self: str
@@ -48,6 +53,9 @@ class InspectedRead(BaseModel):
 
 def _fields(row: Model | Dataset, file: File) -> dict[str, Any]:
     kind = "models" if isinstance(row, Model) else "datasets"
+    found = dict(row.inspection or {})
+    if isinstance(row, Dataset) and not found.get("preparation"):
+        found["preparation"] = row.preparation
     return {
         "id": row.id,
         "name": row.name,
@@ -60,5 +68,5 @@ def _fields(row: Model | Dataset, file: File) -> dict[str, Any]:
         "problem": row.problem,
         "created_at": row.created_at,
         "links": {"self": f"/v1/{kind}/{row.id}", "file": f"/v1/files/{row.file_id}"},
-        **(row.inspection or {}),
+        **found,
     }

@@ -5,11 +5,13 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.contracts.codes import ProblemCode
 from app.contracts.problem import refuse
 from app.contracts.status import JobKind, Queue, ResourceStatus
 from app.files import service as files
 from app.files.sniff import Purpose
 from app.ids import Prefix, new_id
+from app.inspected.schemas import InspectedCreate
 from app.jobs.submission import enqueue
 from app.tables import Dataset, Job, Model
 
@@ -26,22 +28,22 @@ class Kind(NamedTuple):
     prefix: Prefix
     purpose: Purpose
     job_kind: JobKind
+    refusals: tuple[ProblemCode, ...] = ()
+    """Of requests to create one, besides those that both have."""
 
 
 MODEL = Kind("model", "mdl", "model", JobKind.INSPECT_MODEL)
-DATASET = Kind("data set", "ds", "dataset", JobKind.INSPECT_DATASET)
+DATASET = Kind("data set", "ds", "dataset", JobKind.INSPECT_DATASET, refusals=("preparation_invalid",))
 
 
 def kind_of(table: type[Resource]) -> Kind:
     return MODEL if table is Model else DATASET
 
 
-async def create(
-    session: AsyncSession, table: type[Resource], *, tenant_id: str, file_id: str, name: str | None
-) -> Resource:
+async def create(session: AsyncSession, table: type[Resource], wanted: InspectedCreate, *, tenant_id: str) -> Resource:
     """Record the resource and queue its inspection, in one transaction."""
     kind = kind_of(table)
-    file = await files.get(session, file_id, tenant_id=tenant_id)
+    file = await files.get(session, wanted.file_id, tenant_id=tenant_id)
     if file.purpose != kind.purpose:
         raise refuse(
             "file_purpose_mismatch",
@@ -52,16 +54,22 @@ async def create(
     row = table(
         id=new_id(kind.prefix),
         tenant_id=tenant_id,
-        name=name or file.filename,
+        name=wanted.name or file.filename,
         file_id=file.id,
         format=file.format,
         status=ResourceStatus.INSPECTING,
+        **wanted.declared(file.format),
     )
     session.add(row)
     await session.flush()
+    await enqueue(session, _inspection(row, kind))
+    return row
+
+
+def _inspection(row: Model | Dataset, kind: Kind) -> Job:
     job = Job(
         id=new_id("job"),
-        tenant_id=tenant_id,
+        tenant_id=row.tenant_id,
         kind=kind.job_kind,
         queue=Queue.INSPECT,
         name=row.name,
@@ -71,8 +79,7 @@ async def create(
         job.model_id = row.id
     else:
         job.calibration_dataset_id = row.id
-    await enqueue(session, job)
-    return row
+    return job
 
 
 async def get(session: AsyncSession, table: type[Resource], resource_id: str, *, tenant_id: str) -> Resource:

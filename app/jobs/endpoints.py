@@ -10,11 +10,12 @@ from app.database import Transaction, tenant_session
 from app.idempotency.dependency import OncePerKey
 from app.idempotency.service import PROBLEMS
 from app.jobs import service, submission
-from app.jobs.schemas import JobCreate, JobRead, ValidationRead
+from app.jobs.schemas import JobCreate, JobRead, JobValidate, ValidationRead
 from app.jobs.shown import Shown, shown_jobs, versions
 from app.pagination import Listing, Page, listing, one_page
 from app.problems import documented
 from app.services import Services
+from app.settings import Settings
 from app.tables import Job
 from app.waiting import Changes, PreferredWait, until
 
@@ -31,6 +32,10 @@ _REFUSALS = documented(
     "calibration_shape_mismatch",
     "calibration_dtype_mismatch",
     "labels_missing",
+    "labels_invalid",
+    "preparation_missing",
+    "preparation_invalid",
+    "tokenizer_missing",
     "target_unavailable",
     "concurrency_limit",
     "malformed_json",
@@ -72,10 +77,18 @@ async def create_job(
     operation_id="validate_job",
     responses=documented("malformed_json", "body_too_large"),
 )
-async def validate_job(body: JobCreate, caller: Caller, session: Transaction) -> ValidationRead:
-    """What would become of a job; nothing is stored."""
-    problems = await submission.find_problems(session, body, tenant_id=caller.tenant_id)
-    return ValidationRead(ok=not problems, problems=problems, warnings=[], resolved_recipe=body.recipe.resolve())
+async def validate_job(body: JobValidate, caller: Caller, session: Transaction, services: Services) -> ValidationRead:
+    """What would become of a job; nothing is stored, and nothing is run. Data sets may be left out."""
+    problems, warnings = await submission.validate(
+        session, body, tenant_id=caller.tenant_id, memory_limit_bytes=_memory_limit(services.settings)
+    )
+    return ValidationRead(ok=not problems, problems=problems, warnings=warnings, resolved_recipe=body.recipe.resolve())
+
+
+def _memory_limit(settings: Settings) -> int | None:
+    """Of a job's process, as far as this process knows how workers are set."""
+    limits = [limit for limit in (settings.job_rss_bytes, settings.job_memory_bytes) if limit is not None]
+    return min(limits, default=None)
 
 
 @router.get("", response_model=Listing[JobRead], operation_id="list_jobs", responses=documented("invalid_cursor"))

@@ -18,14 +18,16 @@ ResourceId = Annotated[str, Field(max_length=64)]
 LabelText = Annotated[str, Field(max_length=200)]
 
 
-class JobCreate(BaseModel):
-    """A quantize job: a model, data, and a goal."""
+class JobValidate(BaseModel):
+    """A job that may be asked for later. Its data need not be there yet."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: Name | None = None
     model_id: ResourceId
-    calibration_dataset_id: ResourceId
+    calibration_dataset_id: ResourceId | None = Field(
+        default=None, description="Left out, the answer is about the model, the target and the recipe alone."
+    )
     evaluation_dataset_id: ResourceId | None = None
     target: Annotated[str, Field(max_length=64)] = "onnxruntime-cpu"
     recipe: RecipeRequest = RecipeRequest()
@@ -38,6 +40,12 @@ class JobCreate(BaseModel):
         float | None,
         Field(ge=1, le=30 * 24 * 3600, description="Longest time of one attempt; default: as the service is set."),
     ] = None
+
+
+class JobCreate(JobValidate):
+    """A quantize job: a model, data, and a goal."""
+
+    calibration_dataset_id: ResourceId
 
 
 class StageRead(BaseModel):

@@ -1,29 +1,21 @@
 """From a request to a queued job: everything that can be known to fail is refused here, before any work."""
 
-from typing import NamedTuple
-
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.contracts.codes import ProblemCode
 from app.contracts.fit import check_fit
-from app.contracts.inspection import DatasetInspection, ModelInspection
+from app.contracts.fit_labels import check_labels
+from app.contracts.inspection import DatasetInspection, ModelInspection, Notice
 from app.contracts.problem import Problem, ProblemDetail, ProblemFound, problem, quoted
 from app.contracts.status import JobKind, ResourceStatus
 from app.ids import new_id
-from app.jobs.schemas import JobCreate
+from app.jobs.advice import find_advice
+from app.jobs.named import Named, NamedDataset, look_up
+from app.jobs.schemas import JobCreate, JobValidate
 from app.jobs.targets import QUEUE_OF_TARGET
 from app.observability import correlation
 from app.quotas.service import require_queue_slot
 from app.tables import Dataset, Job, Model
-
-
-class _Named(NamedTuple):
-    """What the request names; a field is None if there is no such thing."""
-
-    model: Model | None
-    calibration: Dataset | None
-    evaluation: Dataset | None
 
 
 async def enqueue(session: AsyncSession, job: Job) -> None:
@@ -37,7 +29,7 @@ async def enqueue(session: AsyncSession, job: Job) -> None:
 
 async def create(session: AsyncSession, wanted: JobCreate, *, tenant_id: str, max_attempts: int) -> Job:
     """Queue a quantize job, or raise the first of its problems."""
-    problems = await find_problems(session, wanted, tenant_id=tenant_id)
+    problems = find_problems(wanted, await look_up(session, wanted, tenant_id=tenant_id))
     if problems:
         raise ProblemFound(problems[0])
     job = Job(
@@ -64,29 +56,28 @@ async def create(session: AsyncSession, wanted: JobCreate, *, tenant_id: str, ma
     return job
 
 
-async def find_problems(session: AsyncSession, wanted: JobCreate, *, tenant_id: str) -> list[Problem]:
+async def validate(
+    session: AsyncSession, wanted: JobValidate, *, tenant_id: str, memory_limit_bytes: int | None
+) -> tuple[list[Problem], list[Notice]]:
+    """What would stop a job, and what its owner should know before it starts."""
+    named = await look_up(session, wanted, tenant_id=tenant_id)
+    return find_problems(wanted, named), find_advice(wanted, named, memory_limit_bytes=memory_limit_bytes)
+
+
+def find_problems(wanted: JobValidate, named: Named) -> list[Problem]:
     """All that is wrong with a request, in the order in which a user would want to mend it."""
-    named = await _look_up(session, wanted, tenant_id=tenant_id)
     found = [
         _target_problem(wanted),
         _resource_problem(named.model, "/model_id", "model", "model_not_ready", "model_rejected"),
-        _dataset_problem(named.calibration, "/calibration_dataset_id"),
-        _dataset_problem(named.evaluation, "/evaluation_dataset_id") if wanted.evaluation_dataset_id else None,
+        _dataset_problem(named.calibration, wanted.calibration_dataset_id, "/calibration_dataset_id"),
+        _dataset_problem(named.evaluation, wanted.evaluation_dataset_id, "/evaluation_dataset_id"),
     ]
     if not any(found):
         found = _fit_problems(wanted, named)
     return [p for p in found if p is not None]
 
 
-async def _look_up(session: AsyncSession, wanted: JobCreate, *, tenant_id: str) -> _Named:
-    ids = [i for i in (wanted.calibration_dataset_id, wanted.evaluation_dataset_id) if i]
-    model = await session.scalar(select(Model).where(Model.tenant_id == tenant_id, Model.id == wanted.model_id))
-    rows = await session.scalars(select(Dataset).where(Dataset.tenant_id == tenant_id, Dataset.id.in_(ids)))
-    datasets = {row.id: row for row in rows}
-    return _Named(model, datasets.get(wanted.calibration_dataset_id), datasets.get(wanted.evaluation_dataset_id or ""))
-
-
-def _target_problem(wanted: JobCreate) -> Problem | None:
+def _target_problem(wanted: JobValidate) -> Problem | None:
     if wanted.target in QUEUE_OF_TARGET:
         return None
     return problem(
@@ -97,7 +88,10 @@ def _target_problem(wanted: JobCreate) -> Problem | None:
     )
 
 
-def _dataset_problem(row: Dataset | None, pointer: str) -> Problem | None:
+def _dataset_problem(found: NamedDataset | None, wanted_id: str | None, pointer: str) -> Problem | None:
+    if wanted_id is None:
+        return None
+    row = None if found is None else found.row
     return _resource_problem(row, pointer, "data set", "dataset_not_ready", "dataset_rejected")
 
 
@@ -114,20 +108,36 @@ def _resource_problem(
     return None
 
 
-def _fit_problems(wanted: JobCreate, named: _Named) -> list[Problem | None]:
-    assert named.model is not None
-    assert named.calibration is not None
-    model = ModelInspection.model_validate(named.model.inspection)
+def _fit_problems(wanted: JobValidate, named: Named) -> list[Problem | None]:
+    """Everything named is ready. Data that is not named yet is not judged."""
+    model = named.model_inspection
+    assert model is not None
     found: list[Problem | None] = []
     if model.already_quantized:
         found.append(problem("model_already_quantized", "The model holds quantize operators.", pointer="/model_id"))
-    calibration = DatasetInspection.model_validate(named.calibration.inspection)
-    found.append(_pointing(check_fit(model, calibration), "/calibration_dataset_id"))
-    evaluation = None
-    if named.evaluation is not None:
-        evaluation = DatasetInspection.model_validate(named.evaluation.inspection)
+    calibration = named.calibration and named.calibration.inspection
+    evaluation = named.evaluation and named.evaluation.inspection
+    if calibration is not None:
+        found.append(_pointing(check_fit(model, calibration), "/calibration_dataset_id"))
+    if evaluation is not None:
         found.append(_pointing(check_fit(model, evaluation), "/evaluation_dataset_id"))
-    if wanted.objective.max_accuracy_drop is not None and not (evaluation and evaluation.has_labels):
+    found += _label_problems(wanted, model, calibration, evaluation)
+    return found
+
+
+def _label_problems(
+    wanted: JobValidate,
+    model: ModelInspection,
+    calibration: DatasetInspection | None,
+    evaluation: DatasetInspection | None,
+) -> list[Problem | None]:
+    """Without evaluation data the calibration data is scored, but an accuracy goal needs data of its own."""
+    found: list[Problem | None] = []
+    scored = evaluation or calibration
+    if scored is not None:
+        pointer = "/calibration_dataset_id" if evaluation is None else "/evaluation_dataset_id"
+        found.append(_pointing(check_labels(model, scored), pointer))
+    if scored and wanted.objective.max_accuracy_drop is not None and not (evaluation and evaluation.has_labels):
         detail = "`max_accuracy_drop` needs an evaluation data set with labels."
         found.append(problem("labels_missing", detail, pointer="/objective/max_accuracy_drop"))
     return found

@@ -13,7 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from app.contracts.problem import refuse
 from app.contracts.status import LEASED, JobStatus, UploadStatus
 from app.quotas.limits import QuotaLimits, limits_of
-from app.tables import Artifact, File, Job, JobStep, Tenant, Upload
+from app.tables import Artifact, File, Job, JobStep, ModelFile, Tenant, Upload
 
 OPEN_UPLOADS = (UploadStatus.PENDING, UploadStatus.VERIFYING)
 
@@ -21,7 +21,7 @@ OPEN_UPLOADS = (UploadStatus.PENDING, UploadStatus.VERIFYING)
 @dataclass(frozen=True)
 class Usage:
     stored_bytes: int
-    """Files, artifacts, kept steps, and what open uploads have announced."""
+    """Files, what inspections made of them, artifacts, kept steps, and what open uploads have announced."""
     queued_jobs: int
     running_jobs: int
     open_uploads: int
@@ -95,7 +95,7 @@ def _stored_bytes(tenant_id: str) -> ColumnElement[int]:
     )
     kept = [
         select(func.coalesce(func.sum(table.bytes), 0)).where(table.tenant_id == tenant_id)
-        for table in (File, Artifact, JobStep)
+        for table in (File, ModelFile, Artifact, JobStep)
     ]
     total: ColumnElement[int] = announced.scalar_subquery()
     for part in kept:

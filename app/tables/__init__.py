@@ -11,6 +11,7 @@ from app.tables.job import Job
 from app.tables.job_event import JobEvent
 from app.tables.job_step import JobStep
 from app.tables.model import Model
+from app.tables.model_file import ModelFile
 from app.tables.tenant import DEFAULT_TENANT_ID, Tenant
 from app.tables.upload import Upload
 from app.tables.variant import Variant
@@ -30,6 +31,7 @@ __all__ = [
     "JobEvent",
     "JobStep",
     "Model",
+    "ModelFile",
     "Tenant",
     "Upload",
     "Variant",

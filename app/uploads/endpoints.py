@@ -1,6 +1,6 @@
 """Resumable uploads over HTTP: create, send parts in any order and in parallel, complete, wait for the verdict."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 import anyio.to_thread
@@ -11,7 +11,7 @@ from app.contracts.problem import ProblemFound, refuse
 from app.contracts.status import UploadStatus
 from app.database import Transaction, committed, tenant_session
 from app.files.announced import announced_sha256
-from app.files.sniff import as_purpose
+from app.files.sniff import as_purpose, require_format
 from app.idempotency.dependency import OncePerKey
 from app.idempotency.service import PROBLEMS
 from app.pagination import Listing, PageQuery, listing, one_page
@@ -154,6 +154,12 @@ async def create_part_urls(
         "upload_expired",
         "upload_stalled",
         "model_format_not_supported",
+        "dataset_format_not_supported",
+        "pt2_not_allowed",
+        "archive_corrupt",
+        "jsonl_invalid",
+        "csv_invalid",
+        "calibration_empty",
         "artifact_store_unavailable",
     ),
 )
@@ -194,8 +200,13 @@ async def _receive(
         chunks,
         arriving,
         idle_seconds=services.settings.upload_idle_seconds,
-        begins_file_for=as_purpose(row.purpose) if number == 1 else None,
+        look_at_head=_judge(row, services) if number == 1 else None,
     )
+
+
+def _judge(row: Upload, services: ServiceSet) -> Callable[[bytes], object]:
+    purpose, allowed = as_purpose(row.purpose), services.settings.allow_torch_export
+    return lambda head: require_format(head, purpose, allow_torch_export=allowed)
 
 
 @router.post(

@@ -4,15 +4,15 @@ The event loop does nothing but gather. A connection that falls silent is ended,
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
 
 import anyio
 import anyio.to_thread
 from starlette.requests import ClientDisconnect
 
-from app.contracts.problem import Problem, ProblemFound, refuse
-from app.files.sniff import HEAD_BYTES, Purpose, sniff
+from app.contracts.problem import ProblemFound, refuse
+from app.files.sniff import HEAD_BYTES
 from app.storage import ChecksumMismatch, Part, PartWriter, StoreUnavailable, UploadMissing
 from app.uploads.layout import LARGEST_PART_BYTES
 
@@ -25,16 +25,16 @@ async def receive(
     arriving: AbstractContextManager[PartWriter],
     *,
     idle_seconds: float,
-    begins_file_for: Purpose | None,
+    look_at_head: Callable[[bytes], object] | None,
 ) -> Part:
-    """Take the bytes of a part. `begins_file_for` is the purpose of the file whose first part it is."""
+    """Take the bytes of a part. `look_at_head` refuses the first bytes of a file that cannot serve its purpose."""
     stack = ExitStack()
     try:
         writer = await anyio.to_thread.run_sync(stack.enter_context, arriving)
         async for batch in _batches(chunks, idle_seconds=idle_seconds):
-            if begins_file_for is not None:
-                _refuse_other_formats(b"".join(batch)[:HEAD_BYTES], begins_file_for)
-                begins_file_for = None
+            if look_at_head is not None:
+                look_at_head(b"".join(batch)[:HEAD_BYTES])
+                look_at_head = None
             await anyio.to_thread.run_sync(_write_all, writer, batch)
         return await anyio.to_thread.run_sync(writer.finish)
     except ClientDisconnect as error:
@@ -84,9 +84,3 @@ async def _batches(chunks: AsyncIterator[bytes], *, idle_seconds: float) -> Asyn
 def _write_all(writer: PartWriter, batch: list[bytes]) -> None:
     for chunk in batch:
         writer.write(chunk)
-
-
-def _refuse_other_formats(head: bytes, purpose: Purpose) -> None:
-    found = sniff(head, purpose)
-    if isinstance(found, Problem):
-        raise ProblemFound(found)

@@ -18,6 +18,7 @@ from app.tables import (
     Job,
     JobStep,
     Model,
+    ModelFile,
     Upload,
     Variant,
     Webhook,
@@ -26,8 +27,8 @@ from app.tables import (
 from app.tenancy import seen_by
 from tests.servers.postgres import Database
 
-FILE_BYTES, ARTIFACT_BYTES, STEP_BYTES, UPLOAD_BYTES = 1_000, 200, 30, 4
-STORED_BYTES = 1_234
+FILE_BYTES, MODEL_BYTES, ARTIFACT_BYTES, STEP_BYTES, UPLOAD_BYTES = 10_000, 2_000, 300, 40, 5
+STORED_BYTES = 12_345
 
 
 def give_one_of_everything(database: Database, tenant_id: str) -> dict[str, str]:
@@ -40,6 +41,7 @@ def give_one_of_everything(database: Database, tenant_id: str) -> dict[str, str]
         model = Model(id=new_id("mdl"), name="m", file_id=file.id, format="onnx", status="ready", inspection={})
         dataset = Dataset(id=new_id("ds"), name="d", file_id=file.id, format="npz", status="ready", inspection={})
         _add(session, tenant_id, model, dataset)
+        _add(session, tenant_id, ModelFile(model_id=model.id, name="model.onnx", bytes=MODEL_BYTES, sha256="3" * 64))
         job = _job(model.id, dataset.id)
         _add(session, tenant_id, job)
         variant = Variant(

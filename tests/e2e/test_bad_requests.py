@@ -1,6 +1,8 @@
 """What a request itself shows is refused at once, with a code, a pointer and a hint; and the service goes on."""
 
+import io
 import json
+import zipfile
 from typing import Any
 
 import httpx2
@@ -13,16 +15,28 @@ from tests.servers.service import QUICK, Service
 UNKNOWN = "0" * 32
 
 
+def _zip_of(name: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(name, b"")
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "purpose", "status", "code"),
     [
         (b"this is not a model", "model", 415, "model_format_not_supported"),
-        (b"PK\x03\x04 a zip, so a PyTorch file", "model", 415, "model_format_not_supported"),
+        (_zip_of("weights/data.pkl"), "model", 415, "model_format_not_supported"),
+        (_zip_of("program/archive_format"), "model", 415, "pt2_not_allowed"),
+        (b"\x08\0\0\0\0\0\0\0{}      ", "model", 415, "model_format_not_supported"),
+        (b"PK\x03\x04 cut off", "model", 422, "archive_corrupt"),
         (b"\x80\x02}q\x00.", "model", 415, "model_format_not_supported"),
         (b"\x89HDF\r\n\x1a\n", "model", 415, "model_format_not_supported"),
         (b"", "model", 422, "file_empty"),
         (b"", "dataset", 422, "file_empty"),
-        (b"1,2,3\n4,5,6\n", "dataset", 415, "dataset_format_not_supported"),
+        (b"%PDF-1.7\n", "dataset", 415, "dataset_format_not_supported"),
+        (b"<!DOCTYPE html>", "dataset", 415, "dataset_format_not_supported"),
+        ("text\nhello\n".encode("utf-16"), "dataset", 422, "csv_invalid"),
         (b"\x93NUMPY\x01\x00", "dataset", 415, "dataset_format_not_supported"),
         (b"PK\x05\x06" + bytes(18), "dataset", 422, "calibration_empty"),
     ],

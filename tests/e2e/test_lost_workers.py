@@ -58,9 +58,10 @@ def _processes(service: Service, *words: str) -> list[psutil.Process]:
     for process in service.processes():
         try:
             line = " ".join(process.cmdline())
+            is_sandbox = process.name() == "bwrap"  # its own processes have the job's command in theirs
         except psutil.NoSuchProcess:
             continue
-        if all(word in line for word in words):
+        if all(word in line for word in words) and not is_sandbox:
             found.append(process)
     return found
 

@@ -1,10 +1,12 @@
 """One attempt at one job, from the claim to its end. Every way in which it can end is written down here once."""
 
 import errno
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from sqlalchemy import select
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -16,7 +18,7 @@ from app.jobs import lease as statements
 from app.jobs.retry_class import postponement
 from app.settings import Settings
 from app.storage import ObjectStore, StorageError, StoreUnavailable
-from app.tables import Artifact, Job
+from app.tables import Artifact, Job, Model
 from workers.pipeline.protocol import (
     DatasetInspected,
     Finished,
@@ -25,10 +27,11 @@ from workers.pipeline.protocol import (
     Quantized,
     Result,
 )
-from workers.supervision import record
+from workers.supervision import canonical_model, record
 from workers.supervision.abnormal_end import AbnormalEnd, ProcessCrashed
 from workers.supervision.heartbeat import CancelRequested, LeaseLost
 from workers.supervision.held_job import HeldJob
+from workers.supervision.output_files import StoredFile
 from workers.supervision.process_work import ProcessWork
 from workers.supervision.scratch import attempt_folder
 from workers.supervision.shutdown import ShuttingDown
@@ -117,9 +120,24 @@ class Attempt:
             record.require_consistent(done.outcome)
             artifacts = record.stored(self.job, done.outcome, scratch, self.transfers)
             self.held.write_end(lambda s: self._publish(s, done.outcome, artifacts))
+        elif isinstance(done, ModelInspected):
+            stored = canonical_model.store_model(self.job, done, self._uploaded_format(), scratch, self.transfers)
+            self.held.write_end(lambda s: self._keep_model(s, done, stored))
         else:
             self.held.write_end(lambda s: record.inspected(s, self.job, done, self.held.record))
         log.info("job succeeded")
+
+    def _uploaded_format(self) -> str:
+        wanted = select(Model.format).where(Model.id == self.job.model_id)
+        return self.held.write(lambda session: session.scalars(wanted).one())
+
+    def _keep_model(self, session: Session, found: ModelInspected, stored: Mapping[str, StoredFile]) -> None:
+        """The model is ready, and its files are its own, in one transaction."""
+        digests = [file.sha256 for file in stored.values()]
+        hold_stored(session, self.store, tenant_id=self.job.tenant_id, digests=digests)
+        record.inspected(session, self.job, found, self.held.record)
+        if stored:
+            session.execute(canonical_model.record_model(self.job, stored))
 
     def _publish(self, session: Session, outcome: QuantizeOutcome, artifacts: list[Artifact]) -> None:
         digests = [artifact.sha256 for artifact in artifacts]

@@ -1,6 +1,5 @@
 """The process that does a job's work: started in a group of its own, listened to, ended with all that came of it."""
 
-import os
 import resource
 import signal
 import subprocess
@@ -17,10 +16,13 @@ from pydantic import ValidationError
 from app.die_with_parent import die_with_parent
 from app.signal_name import signal_name
 from workers.pipeline.protocol import OUTCOME, OUTCOME_FILE, Event, Finished, Outcome
+from workers.sandbox import enclosure
+from workers.sandbox.environment import job_environment
+from workers.sandbox.levels import Level
 from workers.supervision.abnormal_end import ProcessCrashed
 from workers.supervision.event_lines import EventLines
 from workers.supervision.heartbeat import LeaseLost
-from workers.supervision.limits import Limits, LimitWatch
+from workers.supervision.limits import Limits, LimitWatch, task_limit
 from workers.supervision.log_tail import log_tail
 from workers.supervision.plain_file import read_plain
 from workers.supervision.process_tree import ProcessTree, adopting_orphans
@@ -42,22 +44,24 @@ class _Running:
     tree: ProcessTree
     lines: EventLines
     watch: LimitWatch
+    level: Level
 
 
 def run(
     scratch: Path,
     *,
     command: Sequence[str],
+    level: Level,
     limits: Limits,
     on_event: Callable[[Event], None],
     check: Callable[[], None],
 ) -> Outcome:
-    """Run the job's process on a scratch folder until it has an outcome.
+    """Run the job's process on a scratch folder, in a level of the sandbox, until it has an outcome.
 
     `check` is called several times a second; whatever it raises ends the process and is passed on.
     Raises `AbnormalEnd`. When this returns, or raises, nothing of the process is left.
     """
-    with _started([*command, str(scratch)], scratch, limits) as running:
+    with _started([*command, str(scratch)], scratch, level, limits) as running:
         try:
             _listen(running, on_event, check)
         except ShuttingDown:
@@ -92,34 +96,36 @@ def _hear_out(running: _Running, on_event: Callable[[Event], None]) -> None:
 
 
 @contextmanager
-def _started(command: Sequence[str], scratch: Path, limits: Limits) -> Iterator[_Running]:
+def _started(command: Sequence[str], scratch: Path, level: Level, limits: Limits) -> Iterator[_Running]:
     with ExitStack() as stack:
         before = stack.enter_context(adopting_orphans())
         # opened for appending: after a cut its writer goes on at the new end
         log_file = stack.enter_context((scratch / LOG_FILE).open("ab"))
+        inside = stack.enter_context(enclosure.enclosed(level, command, scratch))
         process = subprocess.Popen(
-            command,
+            inside.command,
+            pass_fds=inside.descriptors,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log_file,
             cwd=scratch,
-            env=_environment(scratch),
+            env=job_environment(scratch),
             start_new_session=True,
             preexec_fn=_before_exec(limits),  # noqa: PLW1509  only system calls: safe beside the heartbeat's thread
         )
         assert process.stdout is not None
-        tree = ProcessTree(process, before)
+        tree = ProcessTree(process, before, is_watched_over=enclosure.has_watcher(level))
         lines = stack.enter_context(closing(EventLines(process.stdout)))
         watch = LimitWatch(limits, tree, scratch, log_file.fileno())
         try:
-            yield _Running(tree, lines, watch)
+            yield _Running(tree, lines, watch, level)
         finally:
             tree.end(grace_seconds=TERM_GRACE_SECONDS)
 
 
 def _before_exec(limits: Limits) -> Callable[[], None]:
     tie = die_with_parent(signal.SIGKILL)
-    bounds = [(resource.RLIMIT_CORE, 0)]
+    bounds = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_NPROC, task_limit())]
     if limits.address_space_bytes is not None:
         bounds.append((resource.RLIMIT_AS, limits.address_space_bytes))
     if limits.scratch_bytes is not None:
@@ -133,14 +139,8 @@ def _before_exec(limits: Limits) -> Callable[[], None]:
     return before_exec
 
 
-def _environment(scratch: Path) -> dict[str, str]:
-    """Nothing of the worker's own: the process is told no address and no secret."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV") if name in os.environ}
-    return {**kept, "HOME": str(scratch), "TMPDIR": str(scratch), "HF_HUB_OFFLINE": "1"}
-
-
 def _outcome(scratch: Path, running: _Running) -> Outcome:
-    returncode = running.tree.process.returncode
+    returncode = enclosure.returncode(running.level, running.tree.process.returncode)
     if returncode != 0:
         crash = _crashed(_described(returncode), scratch)
         raise running.watch.explain(crash, killed=returncode == -signal.SIGKILL)

@@ -1,13 +1,14 @@
 """What one job's processes may use, and the watch that holds them to it."""
 
 import os
+import resource
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from workers.supervision.abnormal_end import OutOfMemory, OutOfScratch, ProcessCrashed
 from workers.supervision.oom_kills import memory_limit_bytes, oom_kills
-from workers.supervision.process_tree import ProcessTree
+from workers.supervision.process_tree import ProcessTree, resident_bytes
 
 LOOK_SECONDS = 1.0
 """Between two looks at memory and disk; each reads a line for every process of the machine."""
@@ -16,6 +17,17 @@ LEAST_FREE_BYTES = 32 * 1024**2
 """Of the scratch disk, which may hold the database too: a job is stopped before a full disk stops everything."""
 MAX_FILES = 20_000
 """In a scratch folder; no job of ours makes near as many, and each would be looked at again and again."""
+MAX_PROCESSES = 512
+"""Of one job; ours starts a handful. Between two looks there may be more, up to `task_limit`."""
+MORE_TASKS = 4096
+
+
+def task_limit() -> int:
+    """For RLIMIT_NPROC, which counts all processes and threads of a user: what is there now, and some. Not for root."""
+    there_are = Path("/proc/loadavg").read_text().split()[3].partition("/")[2]
+    wanted = int(there_are) + MORE_TASKS
+    _, most = resource.getrlimit(resource.RLIMIT_NPROC)
+    return wanted if most == resource.RLIM_INFINITY else min(wanted, most)
 
 
 @dataclass(frozen=True)
@@ -40,10 +52,10 @@ class LimitWatch:
     _next: float = field(default_factory=time.monotonic)
 
     def check(self) -> None:
-        """Raise `OutOfMemory` or `OutOfScratch` when a limit is passed; cut the log when it is too long."""
+        """Raise an `AbnormalEnd` when a limit is passed; cut the log when it is too long."""
         if time.monotonic() < self._next:
             return
-        self._check_memory()
+        self._check_processes()
         self._check_scratch()
         if os.fstat(self.log_descriptor).st_size > MAX_LOG_BYTES:
             os.ftruncate(self.log_descriptor, 0)
@@ -62,8 +74,11 @@ class LimitWatch:
         """The process itself says that it was refused more memory."""
         return self._out_of_memory(self.limits.address_space_bytes, "its")
 
-    def _check_memory(self) -> None:
-        self.peak_bytes = max(self.peak_bytes, self.tree.resident_bytes())
+    def _check_processes(self) -> None:
+        members = self.tree.members()
+        if len(members) > MAX_PROCESSES:
+            raise ProcessCrashed(f"it started more than {MAX_PROCESSES} processes")
+        self.peak_bytes = max(self.peak_bytes, resident_bytes(members))
         if self.limits.resident_bytes is not None and self.peak_bytes > self.limits.resident_bytes:
             raise self._out_of_memory(self.limits.resident_bytes, "its")
 

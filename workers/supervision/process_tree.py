@@ -39,6 +39,8 @@ class Seen(NamedTuple):
 class ProcessTree:
     process: subprocess.Popen[bytes]
     our_children_before: frozenset[int]
+    is_watched_over: bool = False
+    """The first process only waits for the job's own and would end, and all with it, at the first polite signal."""
 
     def has_ended(self) -> bool:
         """True once the first process is over, of which nobody has taken notice yet: its number is still its own."""
@@ -55,11 +57,12 @@ class ProcessTree:
             wanted |= more
         return [p for p in table if p.pid in wanted]
 
-    def resident_bytes(self) -> int:
-        """Memory that is theirs alone, or shared among them; not the libraries' pages."""
-        return sum(_resident_bytes(member.pid) for member in self.members())
-
     def ask_to_stop(self) -> None:
+        asked = [m for m in self.members() if m.pid != self.process.pid] if self.is_watched_over else []
+        for member in asked:
+            _signal(member, signal.SIGTERM)
+        if asked:
+            return
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGTERM)
 
@@ -105,6 +108,11 @@ def adopting_orphans() -> Iterator[frozenset[int]]:
         yield before
     finally:
         _libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def resident_bytes(members: list[Seen]) -> int:
+    """Memory that is theirs alone, or shared among them; not the libraries' pages."""
+    return sum(_resident_bytes(member.pid) for member in members)
 
 
 def _signal(member: Seen, number: signal.Signals) -> None:

@@ -4,15 +4,22 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
+from app.contracts.problem import problem
 from app.contracts.status import Stage
-from workers.pipeline.protocol import Event, Outcome, QuantizeTask
+from workers.pipeline.protocol import Event, InspectModelTask, Outcome, QuantizeTask, Refused, Task
+from workers.sandbox.levels import Level, Sandbox
 from workers.supervision import job_process
+from workers.supervision.confinement import sandbox_in_use
 from workers.supervision.held_job import HeldJob
 from workers.supervision.inputs import Inputs
 from workers.supervision.limits import Limits
 from workers.supervision.stall import StallWatch
 from workers.supervision.steps import Steps
 from workers.supervision.transfers import Transfers
+
+log = structlog.get_logger("lowbit.process_work")
 
 SHOWN_EVERY_SECONDS = 0.25
 """Between two reports: each is a database write, and the process may talk as fast as it likes."""
@@ -34,16 +41,21 @@ class ProcessWork:
         """Bring what the process needs, then run it to its end."""
         self.held.enter(Stage.FETCH)
         with self.held.sessions() as session:
-            inputs = Inputs(session, self.held.job, self.held.settings)
+            inputs = Inputs.of(session, self.held.job, self.held.settings)
         inputs.bring(self.transfers, self.scratch)
         if isinstance(inputs.task, QuantizeTask):
             self._steps = Steps(self.held, self.transfers, self.scratch, inputs.task)
             self._steps.bring()
+        sandbox = sandbox_in_use(self.held.settings)
+        refused = _refused_without(sandbox, inputs.task)
+        if refused is not None:
+            return refused
         self._stall.note(self.held.record.current)
         try:
             return job_process.run(
                 self.scratch,
                 command=job_process.COMMAND,
+                level=sandbox.level,
                 limits=self._limits(),
                 on_event=self._on_event,
                 check=self._check,
@@ -85,3 +97,17 @@ class ProcessWork:
         if self._has_news:
             self.held.report()
             self._has_news, self._shown_at = False, time.monotonic()
+
+
+def _refused_without(sandbox: Sandbox, task: Task) -> Refused | None:
+    """A program, or an archive with whatever is in it, is opened in a sandbox or not at all."""
+    if isinstance(task, InspectModelTask) and task.format != "onnx" and not sandbox.may_open_untrusted:
+        return Refused(
+            problem=problem(
+                "sandbox_unavailable",
+                "No sandbox holds on the worker that took the job. A single .onnx file would be opened without one.",
+            )
+        )
+    if sandbox.level == Level.NONE:
+        log.warning("an upload is opened without a sandbox")
+    return None

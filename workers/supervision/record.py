@@ -1,9 +1,6 @@
 """Writes how an attempt ended: one short transaction, guarded by the lease, after all bytes are in the store."""
 
-import hashlib
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +21,7 @@ from workers.supervision.abnormal_end import AbnormalEnd, OutputUnusable
 from workers.supervision.heartbeat import LeaseLost
 from workers.supervision.held_job import HeldJob
 from workers.supervision.job_log import MAX_EVENTS
-from workers.supervision.plain_file import opened_plain
+from workers.supervision.output_files import store_output
 from workers.supervision.stages import MAX_WARNINGS, StageRecord, storable
 from workers.supervision.transfers import Transfers
 
@@ -88,13 +85,7 @@ def stored(job: Job, outcome: QuantizeOutcome, scratch: Path, transfers: Transfe
     """Put every output into the store; the rows to be, in the order of `outcome.files`."""
     artifacts = []
     for file in outcome.files:
-        transfers.check()
-        with _opened(scratch / OUTPUT_FOLDER, file.path) as descriptor:
-            # hashed and stored through the descriptor: the name might change hands in between
-            path = Path(f"/proc/self/fd/{descriptor}")
-            digest = _sha256(path)
-            transfers.put_patiently(path, tenant_id=job.tenant_id, sha256=digest)
-            size = os.fstat(descriptor).st_size
+        kept = store_output(scratch / OUTPUT_FOLDER, file.path, tenant_id=job.tenant_id, transfers=transfers)
         artifacts.append(
             Artifact(
                 id=new_id("art"),
@@ -103,8 +94,8 @@ def stored(job: Job, outcome: QuantizeOutcome, scratch: Path, transfers: Transfe
                 kind=file.kind,
                 filename=file.path,
                 media_type=file.media_type,
-                bytes=size,
-                sha256=digest,
+                bytes=kept.bytes,
+                sha256=kept.sha256,
             )
         )
     return artifacts
@@ -167,21 +158,3 @@ def _result(outcome: QuantizeOutcome, ids: dict[str, str]) -> JobResult:
 
 def _metrics(variant: VariantOutcome, ids: dict[str, str]) -> VariantMetrics:
     return VariantMetrics(variant_id=ids[variant.key], label=variant.label, **dict(variant.metrics))
-
-
-@contextmanager
-def _opened(folder: Path, name: str) -> Iterator[int]:
-    """A descriptor of an output; a link, say, would publish a file of ours. Raises OutputUnusable."""
-    if not name or (folder / name).parent != folder:
-        raise OutputUnusable("an output is not a plain file")
-    with ExitStack() as stack:
-        try:
-            descriptor = stack.enter_context(opened_plain(folder / name))
-        except (OSError, ValueError) as error:
-            raise OutputUnusable("an output is not a plain file") from error
-        yield descriptor
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

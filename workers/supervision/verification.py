@@ -9,9 +9,9 @@ import structlog
 from sqlalchemy import Update, select, update
 from sqlalchemy.orm import Session
 
-from app.contracts.problem import Problem, ProblemFound, problem
+from app.contracts.problem import ProblemFound, problem
 from app.contracts.status import Stage, UploadStatus
-from app.files.sniff import HEAD_BYTES, Format, as_purpose, sniff
+from app.files.sniff import HEAD_BYTES, Format, as_purpose, require_format
 from app.ids import new_id
 from app.jobs import lease as statements
 from app.storage import (
@@ -39,7 +39,8 @@ def verify(held: HeldJob, store: ObjectStore) -> None:
         held.enter(Stage.FETCH)
         beside(lambda: _assemble(store, upload), held.check)
         held.enter(Stage.INSPECT)
-        found = beside(lambda: _format(store, upload), held.check)
+        allowed = held.settings.allow_torch_export
+        found = beside(lambda: _format(store, upload, allow_torch_export=allowed), held.check)
     except ProblemFound as refused:
         why = refused.problem
         held.write_end(lambda s: record.refused(s, held.job, why, held.record))
@@ -71,14 +72,12 @@ def _assemble(store: ObjectStore, upload: Upload) -> None:
         raise ProblemFound(problem("upload_parts_missing", "The parts are gone from the store.")) from error
 
 
-def _format(store: ObjectStore, upload: Upload) -> Format:
+def _format(store: ObjectStore, upload: Upload, *, allow_torch_export: bool) -> Format:
     """Parts that went straight to the store were not looked at before."""
     assert upload.sha256 is not None
     with store.open(tenant_id=upload.tenant_id, sha256=upload.sha256, length=HEAD_BYTES) as chunks:
-        found = sniff(b"".join(chunks), as_purpose(upload.purpose))
-    if isinstance(found, Problem):
-        raise ProblemFound(found)
-    return found
+        head = b"".join(chunks)
+    return require_format(head, as_purpose(upload.purpose), allow_torch_export=allow_torch_export)
 
 
 def _file(upload: Upload, found: Format) -> File:

@@ -1,6 +1,8 @@
 """Staging files: refused early when they cannot serve, and gone whatever happens."""
 
 import hashlib
+import io
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,22 @@ def test_a_wrong_format_is_refused_with_its_first_bytes(tmp_path: Path) -> None:
         with pytest.raises(ProblemFound) as found:
             received.write(PICKLE[10:])
     assert found.value.problem.code == "model_format_not_supported"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_program_is_refused_with_its_first_bytes_unless_they_are_allowed(tmp_path: Path, allowed: bool) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("program/archive_format", bytes(HEAD_BYTES))
+    with Reception(tmp_path, max_bytes=10**6, allow_torch_export=allowed) as received:
+        received.write(buffer.getvalue())
+        if allowed:
+            received.expect("model")
+            assert received.format_for("model") == "torch_export"
+        else:
+            with pytest.raises(ProblemFound) as found:
+                received.expect("model")
+            assert found.value.problem.code == "pt2_not_allowed"
 
 
 def test_a_purpose_named_after_the_file_is_checked_at_once(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from app.garbage.references import hold, try_to_own
 from app.garbage.single_runner import CollectionUnderWay, single_runner
 from app.ids import new_id
 from app.storage import ObjectStore, store_from_url
-from app.tables import DEFAULT_TENANT_ID, File, IdempotencyKey, JobStep, Upload
+from app.tables import DEFAULT_TENANT_ID, File, IdempotencyKey, JobStep, Model, ModelFile, Upload
 from app.uploads.expiry import expire
 from tests.servers.postgres import Database
 
@@ -146,6 +146,25 @@ def test_only_old_objects_that_nothing_refers_to_go(scene: Scene) -> None:
         assert not there.has(garbage)
         assert all(there.has(kept) for kept in (young, filed, stepped, verifying))
         assert await there.collect() == []
+
+    scene(play)
+
+
+def test_the_files_of_a_model_live_as_long_as_the_model(scene: Scene) -> None:
+    async def play(there: Place) -> None:
+        uploaded, canonical = await there.put(b"uploaded archive"), await there.put(b"canonical graph")
+        file = file_of(uploaded)
+        model = Model(id=new_id("mdl"), tenant_id=DEFAULT_TENANT_ID, name="m", file_id=file.id, format="archive")
+        of_model = ModelFile(
+            tenant_id=DEFAULT_TENANT_ID, model_id=model.id, name="model.onnx", bytes=15, sha256=canonical
+        )
+        for row in (file, model, of_model):
+            await there.add(row)
+        assert await there.collect() == []
+        async with there.sessions.begin() as session:
+            await session.delete(await session.get_one(Model, model.id))
+        assert [piece.name for piece in await there.collect()] == [canonical]
+        assert (there.has(uploaded), there.has(canonical)) == (True, False)
 
     scene(play)
 

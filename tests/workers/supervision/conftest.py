@@ -69,12 +69,13 @@ def perform(tmp_path: Path, sessions: Sessions, store: DirectoryStore, monkeypat
         store: ObjectStore = store,
         through: Sessions = sessions,
         settings: dict[str, object] | None = None,
+        file_format: str = "onnx",
         **fields: object,
     ) -> Job:
         """`through` is how the attempt reaches the database."""
         command = (sys.executable, "-c", f"import json, os, signal, sys, time\n{script}")
         monkeypatch.setattr(job_process, "COMMAND", command)
-        job = _claimed(sessions, **fields)
+        job = _claimed(sessions, file_format, **fields)
         known: dict[str, object] = {"scratch_dir": tmp_path / "scratch", "lease_seconds": 3, **(settings or {})}
         thread = threading.Thread(target=lambda: meanwhile and meanwhile(job))
         thread.start()
@@ -92,10 +93,10 @@ def error_of(job: Job) -> dict[str, Any]:
     return job.error
 
 
-def _claimed(sessions: Sessions, **fields: object) -> Job:
+def _claimed(sessions: Sessions, file_format: str, **fields: object) -> Job:
     with sessions.begin() as session:
         file = File(
-            id=new_id("file"), tenant_id=DEFAULT_TENANT_ID, filename="m.onnx", purpose="model", format="onnx",
+            id=new_id("file"), tenant_id=DEFAULT_TENANT_ID, filename="m.onnx", purpose="model", format=file_format,
             bytes=len(CONTENT), sha256=SHA256,
         )  # fmt: skip
         session.add(file)

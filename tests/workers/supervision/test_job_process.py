@@ -12,9 +12,11 @@ import pytest
 
 from app.contracts.problem import problem
 from workers.pipeline.protocol import OUTCOME_FILE, Refused
+from workers.sandbox.levels import Level
 from workers.supervision import job_process, limits
 from workers.supervision.abnormal_end import OutOfMemory, OutOfScratch, ProcessCrashed
 from workers.supervision.limits import Limits
+from workers.supervision.shutdown import ShuttingDown
 
 REFUSED = Refused(problem=problem("npz_invalid", "Cut off.")).model_dump_json()
 ENDS_WELL = f"open(sys.argv[1] + '/{OUTCOME_FILE}', 'w').write({REFUSED!r})"
@@ -22,12 +24,17 @@ ENDS_WELL = f"open(sys.argv[1] + '/{OUTCOME_FILE}', 'w').write({REFUSED!r})"
 
 NO_LIMITS = Limits()
 
+both_kinds = pytest.mark.parametrize("level", [Level.BUBBLEWRAP, Level.LANDLOCK])
+"""With bubblewrap a process of its own waits for the job's; at the other levels the first process is the job's."""
+
 
 class StopNow(Exception):
     pass
 
 
-def run(scratch: Path, code: str, *, seconds: float = 30, within: Limits = NO_LIMITS) -> tuple[Any, list[Any]]:
+def run(
+    scratch: Path, code: str, *, seconds: float = 30, within: Limits = NO_LIMITS, level: Level = Level.BUBBLEWRAP
+) -> tuple[Any, list[Any]]:
     """Run a script as the job's process; raises StopNow when it takes longer than `seconds`."""
     events: list[Any] = []
     deadline = time.monotonic() + seconds
@@ -41,6 +48,7 @@ def run(scratch: Path, code: str, *, seconds: float = 30, within: Limits = NO_LI
         on_event=events.append,
         check=check,
         limits=within,
+        level=level,
         command=[sys.executable, "-c", f"import os, signal, sys, time\n{code}"],
     )
     return outcome, events
@@ -81,6 +89,7 @@ def test_noise_is_ignored_and_takes_no_memory(tmp_path: Path, noise: str) -> Non
     assert psutil.Process().memory_info().rss - before < 64 * 1024**2
 
 
+@both_kinds
 @pytest.mark.parametrize(
     ("code", "words"),
     [
@@ -101,9 +110,11 @@ def test_noise_is_ignored_and_takes_no_memory(tmp_path: Path, noise: str) -> Non
         ("os.kill(os.getpid(), 40)", "signal 40"),
     ],
 )
-def test_an_end_without_an_outcome_is_a_crash_with_its_cause(tmp_path: Path, code: str, words: str) -> None:
+def test_an_end_without_an_outcome_is_a_crash_with_its_cause(
+    tmp_path: Path, code: str, words: str, level: Level
+) -> None:
     with pytest.raises(ProcessCrashed, match=words):
-        run(tmp_path, code)
+        run(tmp_path, code, level=level)
 
 
 def test_a_process_that_closes_its_output_and_goes_on_is_still_stopped(tmp_path: Path) -> None:
@@ -113,16 +124,13 @@ def test_a_process_that_closes_its_output_and_goes_on_is_still_stopped(tmp_path:
 
 def test_being_stopped_takes_the_whole_group_along_even_what_ignores_a_polite_signal(tmp_path: Path) -> None:
     code = """signal.signal(signal.SIGTERM, signal.SIG_IGN)
-if os.fork() == 0:
-    open(sys.argv[1] + '/child', 'w').write(str(os.getpid()))
+os.fork()
 time.sleep(600)"""
     started = time.monotonic()
     with pytest.raises(StopNow):
         run(tmp_path, code, seconds=2)
     assert time.monotonic() - started < 2 + job_process.TERM_GRACE_SECONDS + 3
-    child = int((tmp_path / "child").read_text())
-    psutil.wait_procs([psutil.Process(child)] if psutil.pid_exists(child) else [], timeout=5)
-    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+    assert _left(tmp_path) == []
 
 
 def test_a_process_that_leaves_a_child_behind_on_its_output_does_not_hold_us(tmp_path: Path) -> None:
@@ -198,25 +206,62 @@ def test_a_log_that_grows_without_end_is_cut(tmp_path: Path, monkeypatch: pytest
     assert (tmp_path / job_process.LOG_FILE).stat().st_size < 80 * 2**18 / 2
 
 
+@both_kinds
 @pytest.mark.parametrize("ending", [ENDS_WELL, "time.sleep(600)"])
-def test_what_left_the_group_and_its_parent_is_found_and_ended(tmp_path: Path, ending: str) -> None:
+def test_what_left_the_group_and_its_parent_is_found_and_ended(tmp_path: Path, ending: str, level: Level) -> None:
     """A daemon: the child of a child that is gone, in a session of its own, deaf to polite signals."""
     code = f"""if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        open(sys.argv[1] + '/daemon', 'w').write(str(os.getpid()))
+        open(sys.argv[1] + '/daemon', 'w').close()
         time.sleep(600)
     os._exit(0)
 while not os.path.exists(sys.argv[1] + '/daemon'): time.sleep(0.01)
 time.sleep(0.1)
 {ending}"""
     if ending == ENDS_WELL:
-        run(tmp_path, code)
+        run(tmp_path, code, level=level)
     else:
         with pytest.raises(StopNow):
-            run(tmp_path, code, seconds=2)
-    assert not psutil.pid_exists(int((tmp_path / "daemon").read_text()))
+            run(tmp_path, code, seconds=1, level=level)
+    assert (tmp_path / "daemon").exists()
+    assert _left(tmp_path) == []
+
+
+@both_kinds
+def test_a_worker_that_stops_hears_what_its_process_still_has_to_say(tmp_path: Path, level: Level) -> None:
+    """The process says a last word when it is asked to stop, and is not killed before."""
+    code = """def last_word(*_):
+    os.write(1, b'{"event": "stage", "stage": "quantize"}\\n'); sys.exit()
+signal.signal(signal.SIGTERM, last_word)
+print('{"event": "stage", "stage": "calibrate"}', flush=True)
+time.sleep(600)"""
+    events: list[Any] = []
+
+    def check() -> None:
+        if events:
+            raise ShuttingDown
+
+    with pytest.raises(ShuttingDown):
+        job_process.run(
+            tmp_path,
+            on_event=events.append,
+            check=check,
+            limits=NO_LIMITS,
+            level=level,
+            command=[sys.executable, "-c", f"import os, signal, sys, time\n{code}"],
+        )
+    assert [event.stage for event in events] == ["calibrate", "quantize"]
+
+
+def test_too_many_processes_end_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(limits, "MAX_PROCESSES", 20)
+    code = "for _ in range(30):\n    if os.fork() == 0: time.sleep(600)\ntime.sleep(600)"
+    with pytest.raises(ProcessCrashed, match="more than 20 processes"):
+        run(tmp_path, code)
+    assert _left(tmp_path) == []
 
 
 def test_a_storm_of_processes_is_ended(tmp_path: Path) -> None:

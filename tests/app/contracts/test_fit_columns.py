@@ -3,21 +3,7 @@ from typing import Any
 import pytest
 
 from app.contracts.fit import check_fit
-from app.contracts.inspection import ColumnInspection, DatasetInspection, ModelInspection, TensorSpec
-
-
-def model(*inputs: Any) -> ModelInspection:
-    specs = tuple(TensorSpec(name=n, dtype=d, shape=s) for n, d, s in inputs)
-    return ModelInspection(
-        inputs=specs, outputs=(), opset=17, ir_version=8, producer="", op_counts={}, parameters=0,
-        already_quantized=False,
-    )  # fmt: skip
-
-
-def data(*columns: Any) -> DatasetInspection:
-    found = tuple(ColumnInspection(name=n, dtype=d, shape=s, min=None, max=None, mean=None) for n, d, s in columns)
-    return DatasetInspection(format="npz", num_samples=found[0].shape[0], columns=found, has_labels=False)
-
+from tests.app.contracts.inspections import data, model
 
 IMAGE = ("x", "float32", ("n", 3, 32, 48))
 
@@ -64,3 +50,28 @@ def test_a_wrong_shape_comes_with_its_usual_reason(wanted: Any, given: Any, hint
     found = check_fit(model(("x", "float32", wanted)), data(("x", "float32", given)))
     assert found.code == "calibration_shape_mismatch"
     assert (found.hint is None) if hint is None else (hint in found.hint)
+
+
+@pytest.mark.parametrize(
+    ("file_format", "written", "wanted", "fits"),
+    [
+        ("jsonl", "int64", "float32", True),
+        ("jsonl", "int64", "int32", True),
+        ("csv", "int64", "uint8", True),
+        ("csv", "float64", "float32", True),
+        ("csv", "float64", "int64", False),  # nothing is rounded
+        ("jsonl", "bool", "float32", False),
+        ("parquet", "float64", "float32", False),  # its columns have types of their own
+    ],
+)
+def test_digits_take_the_models_type(file_format: str, written: str, wanted: str, fits: bool) -> None:
+    found = check_fit(model(("x", wanted, ("n", 2))), data(("x", written, (7, 2)), format=file_format))
+    assert (found is None) == fits
+    if found is not None:
+        assert found.code == "calibration_dtype_mismatch"
+
+
+def test_text_without_a_preparation_comes_with_what_to_declare() -> None:
+    found = check_fit(model(("input_ids", "int64", ("n", "t"))), data(("review", "string", (7,)), format="csv"))
+    assert found.code == "preparation_missing"
+    assert '{"kind": "text", "text": "review"}' in found.hint
