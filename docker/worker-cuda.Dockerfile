@@ -36,7 +36,7 @@ FROM nvidia/cuda:13.0.2-cudnn-runtime-ubuntu24.04
 
 # hadolint ignore=DL3008 # see above
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends python3 \
+    && apt-get install --yes --no-install-recommends bubblewrap python3 \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 lowbit \
     && useradd --uid 10001 --gid lowbit --no-create-home --shell /usr/sbin/nologin lowbit \

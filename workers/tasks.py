@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 from typing import Any
 
 import structlog
@@ -18,6 +19,8 @@ from app.storage import StoreUnavailable
 from app.undumpable import forbid_inspection
 from app.version import VERSION
 from workers.celery_app import celery
+from workers.sandbox.choice import SandboxUnavailable
+from workers.supervision.confinement import sandbox_in_use
 from workers.supervision.crew import Crew, worker_engine
 from workers.supervision.roster import RosterEntry
 from workers.supervision.scratch import sweep
@@ -57,6 +60,14 @@ def _keep_secrets(**_: Any) -> None:  # noqa: ANN401  Celery's own signature
 @signals.worker_process_init.connect  # in the place of a process that was killed, perhaps
 def _clean_up_after_the_dead(**_: Any) -> None:  # noqa: ANN401  Celery's own signature
     sweep(settings().require_scratch_dir())
+
+
+@signals.celeryd_after_setup.connect  # logs are set up, and the pool's processes are not forked yet
+def _prove_the_sandbox(**_: Any) -> None:  # noqa: ANN401
+    try:
+        sandbox_in_use(settings())
+    except SandboxUnavailable as error:
+        sys.exit(f"lowbit: {error}")
 
 
 @signals.worker_process_init.connect

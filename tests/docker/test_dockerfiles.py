@@ -122,3 +122,9 @@ def test_the_gpu_constraints_pin_the_gpu_extra() -> None:
     pinned = dict(line.split("==") for line in lines if line and not line.startswith("#"))
     assert pinned.keys() == extra.keys()
     assert all(extra[name].specifier.contains(version) for name, version in pinned.items())
+
+
+@every_dockerfile
+def test_the_workers_bring_bubblewrap_and_the_api_does_not(dockerfile: Path) -> None:
+    brings = any("bubblewrap" in line for line in instructions(dockerfile, "RUN"))
+    assert brings == (dockerfile != API)
