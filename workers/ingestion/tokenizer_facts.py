@@ -10,13 +10,18 @@ TOKENIZER_FILE = "tokenizer.json"
 """In the format of the `tokenizers` library, screened."""
 FACTS_FILE = "tokenizer_facts.json"
 
+TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+"""What a tokenizer makes of text, by the names that models have for it."""
+
 
 class TokenizerFacts(Contract):
     vocabulary: int = Field(ge=1)
+    """One more than the highest number of a token."""
     max_length: int | None = Field(default=None, ge=1)
     """In tokens: what the tokenizer and the model's positions allow."""
     pad_token_id: int | None = Field(default=None, ge=0)
     pad_token_type_id: int = 0
     padding_side: Literal["left", "right"] = "right"
-    inputs: tuple[str, ...] = ("input_ids", "attention_mask", "token_type_ids")
+    """Right wherever we export the model: its positions are counted from the first token."""
+    inputs: tuple[str, ...] = TEXT_INPUTS
     """Those of the model's inputs that tokenizing fills."""
