@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from benchmarks.assignment import MEASURED_FILE, Scoring
+from workers.ingestion.data.npz import open_archive
 from workers.pipeline.evaluation import evaluate, predicting_output
 from workers.pipeline.feeding import feeder_for, fitting_rows
 from workers.pipeline.model_inspection import describe, load_model
-from workers.pipeline.npz import open_archive
 from workers.pipeline.reporter import Reporter
 from workers.targets.onnxruntime_cpu import Session, quiet_logs
 

@@ -7,9 +7,9 @@ from app.contracts.objective import Benchmark, Objective
 from app.contracts.recipe import PRESETS, PresetName
 from benchmarks.assignment import Quantization
 from benchmarks.child import measure
+from workers.ingestion.data.npz import open_archive
 from workers.pipeline.feeding import feeder_for
 from workers.pipeline.model_inspection import describe, load_model
-from workers.pipeline.npz import open_archive
 from workers.pipeline.protocol import QuantizeTask
 from workers.pipeline.reporter import Reporter
 from workers.pipeline.static import static_candidates

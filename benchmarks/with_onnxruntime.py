@@ -11,7 +11,8 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 
 from benchmarks.assignment import Quantization
 from benchmarks.child import measure
-from workers.pipeline.npz import Batch, open_archive, read_batches
+from workers.ingestion.data.npz import open_archive
+from workers.ingestion.data.samples import Batch
 
 _ROWS = 8
 _WEIGHTED = ["Conv", "Gemm", "MatMul"]
@@ -21,7 +22,7 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no
     """Batches of eight from Lowbit's streaming reader."""
 
     def __init__(self, archive: Path, samples: int | None) -> None:
-        self._batches: Iterator[Batch] = read_batches(open_archive(archive), _ROWS, limit=samples)
+        self._batches: Iterator[Batch] = open_archive(archive).batches(_ROWS, limit=samples)
 
     def get_next(self) -> Batch | None:
         return next(self._batches, None)

@@ -10,10 +10,10 @@ from statistics import median
 
 from benchmarks.assignment import MEASURED_FILE, Judging
 from benchmarks.ptq.results import FLOAT, Judged
+from workers.ingestion.data.npz import open_archive
 from workers.pipeline.evaluation import Comparison, Evaluation, evaluate, predicting_output
 from workers.pipeline.feeding import Feeder, feeder_for, fitting_rows
 from workers.pipeline.model_inspection import describe, load_model
-from workers.pipeline.npz import open_archive
 from workers.pipeline.reporter import Reporter
 from workers.targets.interleaving import interleave
 from workers.targets.onnxruntime_cpu import Session, quiet_logs

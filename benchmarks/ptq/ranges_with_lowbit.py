@@ -11,10 +11,10 @@ from pathlib import Path
 
 from app.contracts.recipe import RecipeRequest
 from benchmarks.assignment import MEASURED_FILE, Calibration
+from workers.ingestion.data.npz import open_archive
 from workers.pipeline.calibration import calibrate as observe
 from workers.pipeline.feeding import feeder_for
 from workers.pipeline.model_inspection import describe, load_model
-from workers.pipeline.npz import open_archive
 from workers.pipeline.reporter import Reporter
 from workers.pipeline.statistics import Statistics, empty_statistics
 from workers.quantization.ranges import candidate_ranges, channel_ranges, min_max_range

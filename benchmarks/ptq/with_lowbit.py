@@ -11,6 +11,7 @@ from app.contracts.recipe import RecipeRequest
 from app.contracts.result import QuantizeOutcome
 from benchmarks.assignment import Production
 from workers.pipeline.protocol import OUTPUT_FOLDER, TASK_FILE, Finished, Quantized, QuantizeTask
+from workers.sandbox.levels import Level
 from workers.supervision.abnormal_end import ProcessCrashed
 from workers.supervision.job_process import COMMAND, LOG_FILE, run
 from workers.supervision.limits import Limits
@@ -47,7 +48,9 @@ def _task(told: Production) -> QuantizeTask:
 def _outcome(scratch: Path) -> QuantizeOutcome:
     """Raises RuntimeError when the job is refused, ProcessCrashed when it does not come to an end."""
     try:
-        ended = run(scratch, command=COMMAND, limits=Limits(), on_event=lambda _: None, check=lambda: None)
+        ended = run(
+            scratch, command=COMMAND, level=Level.NONE, limits=Limits(), on_event=lambda _: None, check=lambda: None
+        )
     except ProcessCrashed:
         print((scratch / LOG_FILE).read_text(encoding="utf-8", errors="replace"))
         raise

@@ -155,7 +155,7 @@ def _role(process: psutil.Process, supervisor_pid: int) -> Role | None:  # noqa:
         return None
     if "app.serve.api" in line:
         return Role.API
-    if "workers.pipeline" in line:
+    if "workers.pipeline" in line and "/bwrap " not in line:  # its own processes have the job's command in theirs
         return Role.JOB
     if "workers.celery_app" in line:
         return Role.WORKER if is_direct else Role.WORKER_CHILD

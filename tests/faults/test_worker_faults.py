@@ -67,7 +67,7 @@ class _Worker:
         found = []
         for process in psutil.Process(self.process.pid).children(recursive=True):
             with suppress(psutil.Error):
-                if "workers.pipeline" in " ".join(process.cmdline()):
+                if "workers.pipeline" in " ".join(process.cmdline()) and process.name() != "bwrap":
                     found.append(process)
         return found
 

@@ -52,10 +52,13 @@ def attempt(task: Task, scratch: Path, reporter: Reporter) -> Outcome:
 def _perform(task: Task, scratch: Path, reporter: Reporter) -> Result:
     match task:
         case InspectModelTask():
-            return inspect_model(scratch / task.model, reporter)
+            return inspect_model(task, scratch, reporter)
         case InspectDatasetTask():
             return inspect_dataset(
-                scratch / task.dataset, max_unpacked_bytes=task.max_unpacked_bytes, reporter=reporter
+                scratch / task.dataset,
+                max_unpacked_bytes=task.max_unpacked_bytes,
+                reporter=reporter,
+                preparation=task.preparation,
             )
         case _:
             return quantize(task, scratch, reporter)

@@ -30,7 +30,7 @@ def calibrate(
     `samples` limits how much of the data is used; the first `held_out` of them are left to whoever judges the ranges.
     Memory holds one batch, and for each tensor 512 KiB and what its layers need beyond, however many samples there are.
     """
-    total = min(samples or feeder.archive.num_samples, feeder.archive.num_samples)
+    total = min(samples or feeder.samples.num_samples, feeder.samples.num_samples)
     inputs = {v.name for v in prepared.model.graph.inputs}
     executor = _executor([t for t in statistics.watched if t not in inputs], prepared, reporter, threads=threads)
     statistics.executor = None if executor is None else executor.name

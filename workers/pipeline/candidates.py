@@ -12,7 +12,9 @@ import onnx_ir as ir
 
 from app.contracts.result import LayerReport
 from workers.pipeline.protocol import QuantizeTask
-from workers.targets.onnxruntime_cpu import STAMP_PREFIX, stamped
+from workers.quantization.model_file import data_file_of, fits_one_file, save_model
+from workers.quantization.skeleton import without_weights
+from workers.targets.onnxruntime_cpu import STAMP_PREFIX, restamped, stamped
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class Candidate:
     portable: Path | None = None
     """The same model in standard operators, where this one is not."""
 
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.stat().st_size for file in files_of(self.path))
+
 
 @dataclass(frozen=True)
 class Produced:
@@ -52,11 +58,31 @@ class Produced:
 def write_candidate(draft: Draft, task: QuantizeTask, folder: Path, *, portable: Candidate | None = None) -> Candidate:
     """Check the model and write it into `folder`."""
     path = folder / file_name(task, draft.key, draft.method)
-    proto = stamped(draft.model, facts_of(task, label=draft.label, percentile=draft.percentile))
-    onnx.checker.check_model(proto)
-    path.write_bytes(proto.SerializeToString())
+    facts = facts_of(task, label=draft.label, percentile=draft.percentile)
+    if fits_one_file(draft.model):
+        _write_one_file(path, stamped(draft.model, facts))
+    else:
+        _write_with_data(path, draft.model, facts)
     found = Candidate(draft.key, draft.label, draft.method, draft.percentile, path, draft.layers)
     return found if portable is None else replace(found, portable=portable.path)
+
+
+def _write_one_file(path: Path, proto: onnx.ModelProto) -> None:
+    onnx.checker.check_model(without_weights(proto).model)
+    path.write_bytes(proto.SerializeToString())
+
+
+def _write_with_data(path: Path, model: ir.Model, facts: Mapping[str, str]) -> None:
+    save_model(model, path)
+    proto = restamped(onnx.load_model(path, load_external_data=False), facts)
+    path.write_bytes(proto.SerializeToString())
+    onnx.checker.check_model(path)
+
+
+def files_of(model: Path) -> tuple[Path, ...]:
+    """The model's file, and that of its external data where it has one."""
+    data = data_file_of(model)
+    return (model, data) if data.exists() else (model,)
 
 
 def lowbit_version() -> str:

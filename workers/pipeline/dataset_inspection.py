@@ -1,110 +1,108 @@
 """What an uploaded data set holds, found in one pass of flat memory."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from app.contracts.inspection import ColumnInspection, DatasetInspection
+from app.contracts.inspection import DatasetInspection
+from app.contracts.preparation import ImagePreparation, Preparation, TextPreparation
 from app.contracts.problem import quoted, refuse
-from workers.pipeline.npz import LABELS, Archive, Column, open_archive, read_chunks
+from workers.ingestion.data.opening import format_of, open_table
+from workers.ingestion.data.preparations import checked, inferred, label_column
+from workers.ingestion.data.samples import LABELS
+from workers.ingestion.data.table import Table, column_of, elements
+from workers.ingestion.data.text_labels import label_values, text_labels
+from workers.pipeline.column_statistics import ColumnStatistics
+from workers.pipeline.dataset_warnings import CHARACTERS_PER_TOKEN, warn_of
 from workers.pipeline.protocol import DatasetInspected
 from workers.pipeline.reporter import Reporter
+from workers.pipeline.sample_summary import summarize
 
 _CHUNK_BYTES = 4 << 20
-_FEW_SAMPLES = 32
-_PIXEL_LIKE = 200.0
-_LARGEST_TO_SUM = 1e300  # a chunk has at most 2**22 elements: below this, their float64 sum cannot overflow
+_USUAL_MAX_LENGTH = 512
 
 
-@dataclass
-class _Statistics:
-    """Running figures that stay finite for all finite values, where a running sum would not."""
-
-    low: float = field(default=np.inf)
-    high: float = field(default=-np.inf)
-    mean: float = 0.0
-    count: int = 0
-
-    def observe(self, chunk: npt.NDArray[np.generic]) -> None:
-        self.low = min(self.low, float(chunk.min()))
-        self.high = max(self.high, float(chunk.max()))
-        count = self.count + chunk.size
-        mean = self.mean * (self.count / count) + _mean(chunk) * (chunk.size / count)
-        # rounding must not carry the mean past the values it is the mean of: the largest float64 has no neighbour
-        self.mean = min(max(mean, self.low), self.high)
-        self.count = count
-
-
-def inspect_dataset(path: Path, *, max_unpacked_bytes: int, reporter: Reporter) -> DatasetInspected:
+def inspect_dataset(
+    path: Path, *, max_unpacked_bytes: int, reporter: Reporter, preparation: Preparation | None = None
+) -> DatasetInspected:
     """Raises ProblemFound for everything that calibration could trip over later."""
-    archive = open_archive(path, max_unpacked_bytes=max_unpacked_bytes)
-    columns = []
-    for done, column in enumerate(archive.columns):
-        columns.append(_inspect_column(archive, column))
-        reporter.progress(done + 1, len(archive.columns), "arrays")
-    _warn(archive, columns, reporter)
+    if format_of(path) == "images":
+        return _inspect_images(path, preparation, max_unpacked_bytes=max_unpacked_bytes, reporter=reporter)
+    table = open_table(path, max_unpacked_bytes=max_unpacked_bytes)
+    text = _preparation(table, preparation, reporter)
+    statistics = _statistics(table, text, reporter)
+    label = LABELS if text is None else label_column(text, table)
+    if text is not None and label is not None:
+        _check_text_labels(table, text, label, reporter)
+    content = _content(table, text, label)
+    summary = summarize(table, content, named=text is None)
+    warn_of(table, statistics, summary, label, reporter)
     inspection = DatasetInspection(
-        format="npz",
-        num_samples=archive.num_samples,
-        columns=tuple(columns),
-        has_labels=archive.column(LABELS) is not None,
+        format=format_of(path),
+        num_samples=table.num_samples,
+        columns=tuple(s.inspection() for s in statistics),
+        has_labels=label is not None and column_of(table, label) is not None,
+        preparation=text,
+        preview=summary.preview,
+        sample_digest=summary.digest,
     )
     return DatasetInspected(inspection=inspection, warnings=tuple(reporter.warnings))
 
 
-def _inspect_column(archive: Archive, column: Column) -> ColumnInspection:
-    if column.name == LABELS and column.dtype.kind not in "iu":
-        raise refuse("labels_invalid", f"The labels are {column.dtype.name}, not integers.", entry=LABELS)
-    statistics = _Statistics()
-    seen = 0
-    for chunk in read_chunks(archive, column, chunk_bytes=_CHUNK_BYTES):
-        _refuse_nonfinite(column, chunk, seen)
-        if column.dtype.kind != "b":
-            statistics.observe(chunk)
-        seen += chunk.size
-    if column.name == LABELS and statistics.low < 0:
-        raise refuse("labels_invalid", f"The smallest label is {statistics.low:.0f}.", entry=LABELS)
-    known = statistics.count > 0
-    return ColumnInspection(
-        name=column.name,
-        dtype=column.dtype.newbyteorder("=").name,
-        shape=column.shape,
-        min=statistics.low if known else None,
-        max=statistics.high if known else None,
-        mean=statistics.mean if known else None,
+def _preparation(table: Table, declared: Preparation | None, reporter: Reporter) -> TextPreparation | None:
+    if declared is not None:
+        return checked(declared, table)
+    found = inferred(table)
+    if found is not None:
+        labels = f"labels from {quoted(found.label)}" if found.label else "no labels"
+        reporter.warn(
+            "preparation_inferred",
+            f"Nothing was declared: the text is taken from the column {quoted(found.text)}, with {labels}.",
+        )
+    return found
+
+
+def _statistics(table: Table, text: TextPreparation | None, reporter: Reporter) -> list[ColumnStatistics]:
+    """Of all columns, in the order of the file."""
+    long_from = CHARACTERS_PER_TOKEN * ((text.max_length if text else None) or _USUAL_MAX_LENGTH)
+    tokenized = {text.text, text.text_pair} if text else set()
+    found = {c.name: ColumnStatistics(c, long_from if c.name in tokenized else None) for c in table.columns}
+    if text is None:
+        _refuse_labels_of_other_kinds(table)
+    done, total = 0, sum(elements(c) for c in table.columns)
+    for piece in table.pieces(chunk_bytes=_CHUNK_BYTES):
+        found[piece.name].observe(piece)
+        done += piece.values.size
+        reporter.progress(done, total, "values")
+    if text is None and LABELS in found and found[LABELS].low < 0:
+        raise refuse("labels_invalid", f"The smallest label is {found[LABELS].low:.0f}.", entry=LABELS)
+    return list(found.values())
+
+
+def _refuse_labels_of_other_kinds(table: Table) -> None:
+    labels = column_of(table, LABELS)
+    if labels is not None and not labels.dtype.startswith(("int", "uint")):
+        raise refuse("labels_invalid", f"The labels are {labels.dtype}, not integers.", entry=LABELS)
+
+
+def _check_text_labels(table: Table, text: TextPreparation, label: str, reporter: Reporter) -> None:
+    labels = text_labels(table, label, declared=text.classes, of_model=None, warn=reporter.warn)
+    for row, values in label_values(table, label):
+        labels.indices(values, row)
+
+
+def _content(table: Table, text: TextPreparation | None, label: str | None) -> tuple[str, ...]:
+    if text is not None:
+        return tuple(name for name in (text.text, text.text_pair) if name is not None)
+    return tuple(c.name for c in table.columns if c.name != label) or (LABELS,)
+
+
+def _inspect_images(
+    path: Path, preparation: Preparation | None, *, max_unpacked_bytes: int, reporter: Reporter
+) -> DatasetInspected:
+    if preparation is not None and not isinstance(preparation, ImagePreparation):
+        detail = "A preparation of text needs a table; the data set is a zip of images."
+        raise refuse("preparation_invalid", detail, pointer="/preparation/kind")
+    from workers.ingestion.data.images_inspection import (  # noqa: PLC0415  the image library only where there are some
+        inspect_images,
     )
 
-
-def _mean(chunk: npt.NDArray[np.generic]) -> float:
-    """In float64, at most a rounding beyond the values; huge ones are brought to at most 1 before they are added."""
-    largest = max(abs(float(chunk.min())), abs(float(chunk.max())))
-    if largest < _LARGEST_TO_SUM:
-        return float(chunk.sum(dtype=np.float64)) / chunk.size
-    return float((chunk.astype(np.float64) / largest).sum()) / chunk.size * largest
-
-
-def _refuse_nonfinite(column: Column, chunk: npt.NDArray[np.generic], offset: int) -> None:
-    if column.dtype.kind != "f" or bool(np.isfinite(chunk).all()):
-        return
-    first = offset + int(np.argmin(np.isfinite(chunk)))
-    row_elements = max(1, column.row_bytes // column.dtype.itemsize)
-    detail = f"Sample {first // row_elements} of {quoted(column.name)} holds NaN or an infinite value."
-    raise refuse("calibration_nonfinite", detail, entry=column.name)
-
-
-def _warn(archive: Archive, columns: list[ColumnInspection], reporter: Reporter) -> None:
-    if archive.num_samples < _FEW_SAMPLES:
-        reporter.warn(
-            "few_samples",
-            f"There are only {archive.num_samples} samples; ranges are steadier with {_FEW_SAMPLES} or more.",
-        )
-    for column in columns:
-        if column.dtype.startswith("float") and (column.max or 0.0) > _PIXEL_LIKE and (column.min or 0.0) >= 0.0:
-            reporter.warn(
-                "unscaled_pixels",
-                f"{quoted(column.name)} looks like pixel values of 0 to 255; most models want them normalized.",
-            )
-        if column.name != LABELS and column.min is not None and column.min == column.max:
-            reporter.warn("constant_column", f"All values of {quoted(column.name)} are equal.")
+    return inspect_images(path, preparation, max_unpacked_bytes=max_unpacked_bytes, reporter=reporter)

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from app.contracts.inspection import ModelInspection, TensorSpec
 from app.contracts.problem import quoted, refuse
+from workers.ingestion.data.samples import Batch
 from workers.pipeline.feeding import Fed, Feeder
-from workers.pipeline.npz import Batch
 from workers.pipeline.reporter import Reporter
 from workers.quantization.error_metrics import SqnrAccumulator
 from workers.targets.onnxruntime_cpu import Session
@@ -61,7 +61,7 @@ def evaluate(
 ) -> Evaluation:
     """Run everything once. Raises ProblemFound when labels do not fit what the model predicts."""
     result = Evaluation(candidates={key: Comparison() for key in candidates})
-    total = feeder.archive.num_samples
+    total = feeder.samples.num_samples
     for fed in feeder.batches(rows):
         feeds = _without_padding(fed, feeder, output)
         expected = _rows(baseline.run(feeds, [output.name])[output.name], fed)

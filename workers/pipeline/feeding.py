@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from app.contracts.fit import check_fit
-from app.contracts.inspection import ColumnInspection, DatasetInspection, ModelInspection
-from app.contracts.problem import ProblemFound, refuse
+from app.contracts.inspection import ModelInspection
+from app.contracts.problem import refuse
+from workers.ingestion.data.samples import LABELS, Batch, Samples
+from workers.pipeline.fitting import refuse_misfit
 from workers.pipeline.index_limits import refuse_beyond
-from workers.pipeline.npz import LABELS, Archive, Batch, read_batches
 from workers.pipeline.padding import PaddingReader, padding_reader
 from workers.pipeline.reporter import Reporter
 from workers.quantization.executor.protocol import Executor
@@ -34,16 +34,20 @@ class Fed:
 class Feeder:
     """Cuts a data set into batches for one model."""
 
-    archive: Archive
+    samples: Samples
     inputs: tuple[str, ...]
     fixed_batch: int | None
     padding: PaddingReader
     limits: Mapping[str, int] = field(default_factory=dict)
     """How many rows the tables have that inputs index."""
 
+    @property
+    def has_labels(self) -> bool:
+        return any(c.name == LABELS for c in self.samples.columns)
+
     def batches(self, rows: int, *, limit: int | None = None) -> Iterator[Fed]:
         rows = self.fixed_batch or rows
-        for batch in read_batches(self.archive, rows, names=(*self.inputs, LABELS), limit=limit):
+        for batch in self.samples.batches(rows, names=(*self.inputs, LABELS), limit=limit):
             refuse_beyond(self.limits, batch)
             labels = None if LABELS in self.inputs else batch.pop(LABELS, None)
             count = len(next(iter(batch.values())))
@@ -51,7 +55,7 @@ class Feeder:
 
     def rows_of_exactly(self, rows: int) -> Batch:
         """The first samples, from the beginning again where there are too few."""
-        first = next(read_batches(self.archive, rows, names=self.inputs))
+        first = next(self.samples.batches(rows, names=self.inputs))
         refuse_beyond(self.limits, first)
         # [given, ...] -> [rows, ...]
         return {name: np.resize(array, (rows, *array.shape[1:])) for name, array in first.items()}
@@ -63,18 +67,16 @@ class Feeder:
         return {name: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for name, a in batch.items()}
 
 
-def feeder_for(model: ModelInspection, archive: Archive, reporter: Reporter) -> Feeder:
+def feeder_for(model: ModelInspection, samples: Samples, reporter: Reporter) -> Feeder:
     """Raises ProblemFound when the data does not fit."""
-    misfit = check_fit(model, _from_headers(archive))
-    if misfit is not None:
-        raise ProblemFound(misfit)
+    refuse_misfit(model, samples)
     fixed = _fixed_batch(model)
-    if fixed is not None and archive.num_samples % fixed:
+    if fixed is not None and samples.num_samples % fixed:
         reporter.warn(
             "last_batch_padded",
             f"The model takes exactly {fixed} samples at a time; the last group repeats its last sample.",
         )
-    return Feeder(archive, tuple(spec.name for spec in model.inputs), fixed, padding_reader(model))
+    return Feeder(samples, tuple(spec.name for spec in model.inputs), fixed, padding_reader(model))
 
 
 def fitting_rows(session: Executor | Session, feeder: Feeder, reporter: Reporter) -> int:
@@ -98,19 +100,3 @@ def _fixed_batch(model: ModelInspection) -> int | None:
     if len(extents) > 1:
         raise refuse("calibration_shape_mismatch", "The model's inputs differ in their fixed first extent.")
     return next(iter(extents), None)
-
-
-def _from_headers(archive: Archive) -> DatasetInspection:
-    """What the headers alone tell, which is all that `check_fit` looks at."""
-    columns = tuple(
-        ColumnInspection(
-            name=c.name, dtype=c.dtype.newbyteorder("=").name, shape=c.shape, min=None, max=None, mean=None
-        )
-        for c in archive.columns
-    )
-    return DatasetInspection(
-        format="npz",
-        num_samples=archive.num_samples,
-        columns=columns,
-        has_labels=archive.column(LABELS) is not None,
-    )

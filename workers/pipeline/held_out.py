@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from workers.ingestion.data.samples import Batch
 from workers.pipeline.feeding import Feeder
-from workers.pipeline.npz import Batch
 from workers.quantization.observers import RealTokens
 from workers.targets.onnxruntime_cpu import Session
 
@@ -65,7 +65,7 @@ def samples_held_out(total: int) -> int:
 def hold_out(session: Session, feeder: Feeder, *, output: str, rows: int, samples: int = HELD_OUT) -> HeldOut:
     """The first samples; whole batches, for models that take nothing else."""
     batches: list[HeldOutBatch] = []
-    for fed in feeder.batches(rows, limit=min(samples, feeder.archive.num_samples)):
+    for fed in feeder.batches(rows, limit=min(samples, feeder.samples.num_samples)):
         feeds, tokens = feeder.padding.read(fed.feeds)
         expected = np.asarray(session.run(feeds, [output])[output], np.float32)
         batches.append(HeldOutBatch(feeds, tokens, expected))

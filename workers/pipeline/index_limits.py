@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 
 from app.contracts.problem import quoted, refuse
-from workers.pipeline.npz import Batch
+from workers.ingestion.data.samples import Batch
 
 _PASSES_INDICES_ON = frozenset({"Cast", "Identity"})
 

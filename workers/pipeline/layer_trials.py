@@ -7,21 +7,21 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from workers.ingestion.data.samples import Batch
 from workers.pipeline.calibration import real_values
 from workers.pipeline.feeding import Feeder
-from workers.pipeline.npz import Batch
 from workers.pipeline.reporter import Reporter
 from workers.pipeline.statistics import tensors_of
 from workers.quantization.affine import QParams, choose_qparams, fake_quantize
 from workers.quantization.constants import float_constant_of
 from workers.quantization.isolated_operator import INPUTS, OUTPUT, isolated
 from workers.quantization.layer_trial import LayerError
-from workers.quantization.observation import with_observed_outputs
+from workers.quantization.observation import also_giving_out
 from workers.quantization.ranges import Range
 from workers.quantization.rounding.rounded_weight import RoundedWeight
 from workers.quantization.scheme import UINT8_ACTIVATIONS
 from workers.quantization.weighted_operators import WeightSite
-from workers.targets.onnxruntime_cpu import Prepared, Session
+from workers.targets.onnxruntime_cpu import Prepared, Session, loaded
 
 TRIAL_SAMPLES = 64
 """Means of channels are known to a few percent of their spread by then: tens of thousands of positions."""
@@ -66,9 +66,9 @@ def try_layers(
         for tensor, sites in tensors_of(prepared.model.graph, prepared.placement).items()
     }
     qparams = {t: choose_qparams(*_range_of(prepared, ranges, t), UINT8_ACTIVATIONS) for t in by_tensor}
-    graph, computed = with_observed_outputs(prepared.model, by_tensor)
-    session = Session(graph.SerializeToString(), threads=threads)
-    total = min(TRIAL_SAMPLES, feeder.archive.num_samples)
+    watched, computed = also_giving_out(prepared.model, by_tensor)
+    session = loaded(watched, threads=threads)
+    total = min(TRIAL_SAMPLES, feeder.samples.num_samples)
     done = 0
     for fed in feeder.batches(rows, limit=total):
         feeds, tokens = feeder.padding.read(fed.feeds)

@@ -1,55 +1,57 @@
-"""What an uploaded ONNX model is, and whether it can be trusted to be one. Nothing it names is ever opened."""
+"""What an uploaded model is, and whether it can be trusted to be one. Leaves the form of it that jobs read."""
 
+import math
 from collections import Counter
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
 from onnx import helper
 
 from app.contracts.inspection import Dimension, ModelInspection, TensorSpec
 from app.contracts.problem import quoted, refuse
-from workers.pipeline.model_rules import refuse_untrustworthy
+from workers.ingestion.onnx_model.canonical import MODEL_FILE
+from workers.ingestion.onnx_model.parse import load_model
+from workers.pipeline.coverage import coverage_of
+from workers.pipeline.estimate import estimate_of
+from workers.pipeline.model_sources import ingest
 from workers.pipeline.onnx_walk import every_node, every_tensor
-from workers.pipeline.protocol import ModelInspected
+from workers.pipeline.protocol import OUTPUT_FOLDER, InspectModelTask, ModelInspected
 from workers.pipeline.reporter import Reporter
 from workers.quantization.opset import default_opset
 from workers.targets.onnxruntime_cpu import RuntimeRefused, Session
+
+__all__ = ["describe", "inspect_model", "load_model"]
 
 _INTEGER_OPERATORS = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger"}
 )
 
 
-def load_model(path: Path) -> onnx.ModelProto:
-    """Parse the file. Raises ProblemFound."""
-    model = onnx.ModelProto()
-    try:
-        model.ParseFromString(path.read_bytes())
-    except DecodeError as error:
-        raise refuse("onnx_parse_error", "The file is not a protobuf message of an ONNX model.") from error
-    if not model.HasField("graph") or not model.graph.node or not model.ir_version:
-        raise refuse("onnx_parse_error", "The file holds no graph of operators.")
-    return model
-
-
-def inspect_model(path: Path, reporter: Reporter) -> ModelInspected:
+def inspect_model(task: InspectModelTask, scratch: Path, reporter: Reporter) -> ModelInspected:
     """Raises ProblemFound for a model that could not be quantized whatever the recipe."""
-    model = load_model(path)
-    refuse_untrustworthy(model)
+    output = scratch / OUTPUT_FOLDER
+    output.mkdir(exist_ok=True)
+    found = ingest(task, scratch, output, reporter)
     try:
-        Session(model.SerializeToString(), threads=1, optimized=False)
+        Session(output / MODEL_FILE, threads=1, optimized=False)
     except RuntimeRefused as error:
-        raise refuse("model_not_runnable", quoted(str(error))) from error
-    inspection = describe(model)
+        raise refuse("model_not_runnable", quoted(error.reason)) from error
+    inspection = describe(found.model)
     if not inspection.inputs:
         raise refuse("onnx_invalid", "The model has no inputs.")
-    return ModelInspected(inspection=inspection, warnings=tuple(reporter.warnings))
+    coverage = {} if inspection.already_quantized else coverage_of(found.model, output)
+    told = {**found.facts, "coverage": coverage, "estimate": estimate_of(found.model, coverage)}
+    return ModelInspected(
+        inspection=inspection.model_copy(update=told), files=found.files, warnings=tuple(reporter.warnings)
+    )
 
 
 def describe(model: onnx.ModelProto) -> ModelInspection:
     """The facts about a sound model."""
     counts = Counter(node.op_type for node in every_node(model))
+    by_dtype: Counter[str] = Counter()
+    for tensor in every_tensor(model):
+        by_dtype[_dtype_name(tensor.data_type)] += math.prod(tensor.dims)
     constants = {t.name for t in model.graph.initializer}
     return ModelInspection(
         inputs=tuple(_spec(v) for v in model.graph.input if v.name not in constants),
@@ -58,7 +60,8 @@ def describe(model: onnx.ModelProto) -> ModelInspection:
         ir_version=model.ir_version,
         producer=quoted(f"{model.producer_name} {model.producer_version}".strip()),
         op_counts=dict(counts.most_common()),
-        parameters=sum(_elements(t) for t in every_tensor(model)),
+        parameters=sum(by_dtype.values()),
+        parameters_by_dtype=dict(by_dtype.most_common()),
         already_quantized=any(op in _INTEGER_OPERATORS or op.startswith("QLinear") for op in counts),
     )
 
@@ -88,10 +91,3 @@ def _dtype_name(element_type: int) -> str:
         return str(helper.tensor_dtype_to_np_dtype(element_type).name)
     except KeyError:
         return "undefined"
-
-
-def _elements(tensor: onnx.TensorProto) -> int:
-    count = 1
-    for extent in tensor.dims:
-        count *= extent
-    return count

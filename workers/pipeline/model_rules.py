@@ -1,15 +1,21 @@
 """The rules that a model must keep before any runtime is let near it, cheapest first."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
-from onnx import checker, defs, helper, numpy_helper, shape_inference
+from onnx import checker, defs, helper, numpy_helper
 
 from app.contracts.problem import quoted, refuse
+from workers.ingestion.onnx_model.beside import FilesBeside
+from workers.ingestion.onnx_model.external_data import check_external_data, extent_of
 from workers.pipeline.onnx_walk import every_node, every_tensor, holds_broken_text
 from workers.quantization.opset import OLDEST_SUPPORTED, default_opset
+from workers.quantization.skeleton import is_external, is_known_type, tensor_bytes, without_weights
 
 _STANDARD = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 _MAX_ELEMENTS = 1 << 40
@@ -19,20 +25,34 @@ _FLOATS = frozenset(
 )
 
 
-def refuse_untrustworthy(model: onnx.ModelProto) -> None:
-    """Raises ProblemFound for the first rule that is broken."""
+def refuse_untrustworthy(model: onnx.ModelProto, files: FilesBeside) -> None:
+    """All rules. Raises ProblemFound for the first that is broken. files: where external data may lie."""
+    refuse_unreadable(model, files)
+    refuse_unsound(model, files)
+
+
+def refuse_unreadable(model: onnx.ModelProto, files: FilesBeside) -> None:
+    """Rules that each message keeps or breaks alone. Raises ProblemFound."""
     if holds_broken_text(model):
         raise refuse("onnx_parse_error", "The file holds names that are not valid text.")
     _check_names(model)
     _check_versions(model)
     _check_operators(model)
     for tensor in every_tensor(model):
-        _check_external(tensor)
         _check_extents(tensor)
+    check_external_data(model, files)
+    for tensor in every_tensor(model):
         _check_payload(tensor)
+
+
+def refuse_unsound(model: onnx.ModelProto, files: FilesBeside) -> None:
+    """Rules of the whole. Raises ProblemFound.
+
+    requires: `refuse_unreadable`, and no external data but that of the main graph's initializers
+    """
     _check_format(model)
     for tensor in every_tensor(model):
-        _check_finite(tensor)
+        _check_finite(tensor, files)
 
 
 def _check_names(model: onnx.ModelProto) -> None:
@@ -66,25 +86,12 @@ def _check_versions(model: onnx.ModelProto) -> None:
 
 
 def _check_operators(model: onnx.ModelProto) -> None:
-    if model.functions:
-        raise refuse(
-            "onnx_operator_not_allowed",
-            "The model defines functions of its own.",
-            entry=model.functions[0].name,
-            hint="Inline them first: onnx.inliner.inline_local_functions(model).",
-        )
+    """Standard ones, and functions that the model defines itself: those are written out later."""
+    own = {(f.domain, f.name) for f in model.functions}
     for node in every_node(model):
-        if node.domain not in _STANDARD:
+        if node.domain not in _STANDARD and (node.domain, node.op_type) not in own:
             detail = f"Operator {quoted(node.op_type)} belongs to domain {quoted(node.domain)}."
             raise refuse("onnx_operator_not_allowed", detail, entry=node.name or node.op_type)
-
-
-def _check_external(tensor: onnx.TensorProto) -> None:
-    if tensor.data_location != onnx.TensorProto.EXTERNAL and not tensor.external_data:
-        return
-    location = next((e.value for e in tensor.external_data if e.key == "location"), "")
-    detail = f"Tensor {quoted(tensor.name)} is kept in the file {quoted(location)}."
-    raise refuse("onnx_external_data_missing", detail, entry=tensor.name or "(unnamed)")
 
 
 def _check_extents(tensor: onnx.TensorProto) -> None:
@@ -95,38 +102,52 @@ def _check_extents(tensor: onnx.TensorProto) -> None:
 
 def _check_payload(tensor: onnx.TensorProto) -> None:
     """A file that was cut off can still parse: then a tensor holds fewer bytes than its shape needs."""
+    if not is_known_type(tensor):
+        detail = f"Tensor {quoted(tensor.name)} has no known element type."
+        raise refuse("onnx_invalid", detail, entry=tensor.name or "(unnamed)")
     if not tensor.HasField("raw_data") or tensor.data_type == onnx.TensorProto.STRING:
         return
-    try:
-        width = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-    except KeyError as error:
-        raise refuse("onnx_invalid", f"Tensor {quoted(tensor.name)} has no known element type.") from error
-    expected = math.prod(tensor.dims) * width
-    sub_byte = helper.tensor_dtype_to_field(tensor.data_type) == "int32_data" and width == 1
-    if len(tensor.raw_data) != expected and not (sub_byte and len(tensor.raw_data) < expected):
+    expected = tensor_bytes(tensor)
+    if len(tensor.raw_data) != expected:
         detail = f"Tensor {quoted(tensor.name)} holds {len(tensor.raw_data)} bytes where its shape needs {expected}."
         raise refuse("onnx_invalid", detail, entry=tensor.name or "(unnamed)", hint="The file may be cut off.")
 
 
 def _check_format(model: onnx.ModelProto) -> None:
-    """The format's own checker, and its shape inference, whose contradictions are errors too."""
+    """The format's own checker, for the graph and for each weight apart: it takes no more than 2 GB at once."""
+    skeleton = without_weights(model)
+    names = Counter(weight.name for weight in skeleton.weights)
+    twice = next((name for name, count in names.items() if count > 1), None)
+    if twice is not None:
+        raise refuse("onnx_invalid", f"Two tensors have the name {quoted(twice)}.", entry=twice)
     try:
-        checker.check_model(model, full_check=True)
-    except (checker.ValidationError, shape_inference.InferenceError) as error:
-        raise refuse("onnx_invalid", quoted(_first_line(error))) from error
-    except (ValueError, RuntimeError) as error:
+        checker.check_model(skeleton.model)
+        for weight in skeleton.weights:
+            if not is_external(weight):
+                checker.check_tensor(weight)
+    except (checker.ValidationError, ValueError, RuntimeError) as error:
         raise refuse("onnx_invalid", quoted(_first_line(error))) from error
 
 
-def _check_finite(tensor: onnx.TensorProto) -> None:
+def _check_finite(tensor: onnx.TensorProto, files: FilesBeside) -> None:
     """NaN is never right. A single infinity is: exporters write masks with it."""
     if tensor.data_type not in _FLOATS:
         return
-    values = numpy_helper.to_array(tensor).astype(np.float32, copy=False)
-    broken = np.isnan(values).any() if values.size == 1 else not np.isfinite(values).all()
-    if broken:
-        detail = f"Tensor {quoted(tensor.name)} holds NaN or infinite values."
-        raise refuse("nonfinite_weights", detail, entry=tensor.name or "(unnamed)")
+    is_single = math.prod(tensor.dims) == 1
+    for part in _values(tensor, files):
+        values = part.astype(np.float32, copy=False)
+        if np.isnan(values).any() if is_single else not np.isfinite(values).all():
+            detail = f"Tensor {quoted(tensor.name)} holds NaN or infinite values."
+            raise refuse("nonfinite_weights", detail, entry=tensor.name or "(unnamed)")
+
+
+def _values(tensor: onnx.TensorProto, files: FilesBeside) -> Iterator[npt.NDArray[Any]]:
+    if not is_external(tensor):
+        yield numpy_helper.to_array(tensor)
+        return
+    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    for chunk in files.chunks(*extent_of(tensor)):
+        yield np.frombuffer(chunk, dtype)
 
 
 def _first_line(error: Exception) -> str:

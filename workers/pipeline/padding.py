@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.contracts.inspection import ModelInspection
-from workers.pipeline.npz import Batch
+from workers.ingestion.data.samples import Batch
 from workers.quantization.observers import PaddingTally, RealTokens
 
 ATTENTION_MASK = "attention_mask"

@@ -11,23 +11,53 @@ from workers.pipeline.candidates import Draft, Produced, write_candidate
 from workers.pipeline.protocol import QuantizeTask
 from workers.pipeline.reporter import Reporter
 from workers.quantization.dynamic import DynamicQuantizationFailed, NothingQuantized, quantize_dynamic
+from workers.quantization.model_file import from_message
 from workers.quantization.opset import raise_opset
 from workers.quantization.passes.float16 import TypesUnknown, cast_to_float16
 from workers.quantization.passes.lift_constants import lift_constants
+from workers.quantization.passes.quantize_products import quantize_products
+from workers.quantization.skeleton import is_external
 from workers.quantization.weighted_operators import is_candidate
 
 _MOST_WARNINGS = 8
 
 
-def plain_candidates(model: onnx.ModelProto, task: QuantizeTask, folder: Path, reporter: Reporter) -> Produced:
-    """One candidate. Raises ProblemFound."""
-    draft = _dynamic(model, task) if task.recipe.method == "dynamic" else _float16(model, task, reporter)
+def plain_candidates(
+    model: onnx.ModelProto, model_folder: Path, task: QuantizeTask, folder: Path, reporter: Reporter
+) -> Produced:
+    """One candidate. model_folder: where the model's external data lies. Raises ProblemFound."""
+    source = lift_constants(from_message(raise_opset(model), model_folder))
+    if task.recipe.method == "float16":
+        draft = _float16(source, task, reporter)
+    elif any(is_external(tensor) for tensor in model.graph.initializer):
+        draft = _dynamic_by_weight(source, task)
+    else:
+        draft = _dynamic(source, task)
     return Produced((write_candidate(draft, task, folder),))
 
 
-def _dynamic(model: onnx.ModelProto, task: QuantizeTask) -> Draft:
+def _dynamic_by_weight(source: ir.Model, task: QuantizeTask) -> Draft:
+    """For a model too large for ONNX Runtime's tool, which holds several copies of it."""
     recipe = task.recipe
-    source = ir.to_proto(lift_constants(ir.from_proto(raise_opset(model))))
+    candidates = [node for node in source.graph if is_candidate(node)]
+    excluded = {node.name or "" for node in source.graph if node.op_type in recipe.op_types_to_exclude}
+    done = quantize_products(
+        source,
+        per_channel=recipe.per_channel,
+        limited=recipe.reduce_range,
+        nodes_to_exclude=excluded | set(recipe.nodes_to_exclude),
+    )
+    if not done:
+        raise refuse(
+            "nothing_to_quantize", "No Gather, Gemm, MatMul that is not excluded has a constant float32 weight."
+        )
+    layers = tuple(_dynamic_report(node, quantized=node.name in done) for node in candidates)
+    return Draft("dynamic", "int8 dynamic", "dynamic", None, source, layers)
+
+
+def _dynamic(model: ir.Model, task: QuantizeTask) -> Draft:
+    recipe = task.recipe
+    source = ir.to_proto(model)
     excluded = [n.name for n in source.graph.node if n.op_type in recipe.op_types_to_exclude]
     try:
         result = quantize_dynamic(
@@ -48,7 +78,7 @@ def _dynamic(model: onnx.ModelProto, task: QuantizeTask) -> Draft:
 
 def _dynamic_report(node: ir.Node, *, quantized: bool) -> LayerReport:
     reason = "int8 weight; the range of its input is found at run time."
-    left = "ONNX Runtime's dynamic quantizer left it in float."
+    left = "The dynamic form leaves it in float."
     return LayerReport(
         node=node.name or "", op_type=node.op_type, quantized=quantized, reason=reason if quantized else left
     )
@@ -62,8 +92,7 @@ def _integers(model: onnx.ModelProto) -> set[str]:
     return {n.name for n in model.graph.node if integers & set(n.input)}
 
 
-def _float16(model: onnx.ModelProto, task: QuantizeTask, reporter: Reporter) -> Draft:
-    cast = lift_constants(ir.from_proto(raise_opset(model)))
+def _float16(cast: ir.Model, task: QuantizeTask, reporter: Reporter) -> Draft:
     excluded = {n.name or "" for n in cast.graph if n.op_type in task.recipe.op_types_to_exclude}
     try:
         report = cast_to_float16(cast, nodes_to_keep={*task.recipe.nodes_to_exclude, *excluded})

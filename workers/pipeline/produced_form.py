@@ -17,7 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from app.contracts.model import Contract
 from app.contracts.result import LayerReport
-from workers.pipeline.candidates import Candidate, Produced, facts_of, file_name
+from workers.pipeline.candidates import Candidate, Produced, facts_of, file_name, files_of
 from workers.pipeline.protocol import QuantizeTask
 from workers.pipeline.step_file import StepContent, StepUnusable
 from workers.targets.onnxruntime_cpu import RuntimeRefused, Session, restamped
@@ -62,7 +62,10 @@ class ProducedForm:
             for c in result.candidates
         ]
         facts = {"candidates": [s.model_dump(mode="json") for s in stored], "calibrated_by": result.calibrated_by}
-        return StepContent(facts, {str(i): np.memmap(path, np.uint8, "r") for i, path in enumerate(paths)})
+        arrays = {str(i): np.memmap(path, np.uint8, "r") for i, path in enumerate(paths)}
+        # counted, so that the whole is too large to be kept; were it not, nobody would take it over
+        data = {f"{i}.data": np.memmap(f, np.uint8, "r") for i, path in enumerate(paths) for f in files_of(path)[1:]}
+        return StepContent(facts, {**arrays, **data})
 
     def unpacked(self, content: StepContent) -> Produced:
         """Writes the files. Raises StepUnusable."""

@@ -57,6 +57,8 @@ class QuantizeTask(Contract):
     kind: Literal["quantize"] = "quantize"
     model: str
     """The canonical ONNX file; its external data and the tokenizer's files lie in the same folder."""
+    model_classes: tuple[str, ...] | None = None
+    """As the model's inspection found them: they put the names of labels in order where the data set does not."""
     calibration: str
     """As `InspectDatasetTask.dataset`."""
     calibration_preparation: Preparation | None = None

@@ -4,22 +4,26 @@ import platform
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import onnx
 
 from app.contracts.inspection import ModelInspection
+from app.contracts.preparation import Preparation
 from app.contracts.problem import quoted, refuse
 from app.contracts.result import Environment, OutputFile, QuantizeOutcome, VariantOutcome
 from app.contracts.status import Stage
+from workers.ingestion.data.opening import open_samples
+from workers.ingestion.onnx_model.beside import FilesBeside
 from workers.pipeline.benchmark import Benchmarks, benchmark
-from workers.pipeline.candidates import Candidate, Produced, lowbit_version
+from workers.pipeline.candidates import Candidate, Produced, files_of, lowbit_version
 from workers.pipeline.choice import choose, pareto_front
 from workers.pipeline.evaluation import Evaluation, evaluate, predicting_output
 from workers.pipeline.feeding import Feeder, feeder_for, fitting_rows
 from workers.pipeline.index_limits import index_limits
 from workers.pipeline.model_inspection import describe, load_model
 from workers.pipeline.model_rules import refuse_untrustworthy
-from workers.pipeline.npz import LABELS, open_archive
+from workers.pipeline.overlap import warn_of_overlap
 from workers.pipeline.plain_methods import plain_candidates
 from workers.pipeline.produced_form import ProducedForm
 from workers.pipeline.protocol import OUTPUT_FOLDER, Quantized, QuantizeTask
@@ -42,6 +46,8 @@ class _Baseline:
     """The float model, loaded, with the data that it will meet."""
 
     model: onnx.ModelProto
+    """Its external data lies in `folder`."""
+    folder: Path
     description: ModelInspection
     session: Session
     calibration: Feeder
@@ -57,12 +63,12 @@ def quantize(task: QuantizeTask, scratch: Path, reporter: Reporter) -> Quantized
     outputs.mkdir(exist_ok=True)
     reporter.enter(Stage.INSPECT)
     model, description = _inspect(scratch / task.model)
-    prepared = _prepare(model, task) if task.recipe.method == "static" else None
+    prepared = _prepare(model, task, scratch) if task.recipe.method == "static" else None
     reporter.enter(Stage.BASELINE)
     baseline = _load_baseline(model, description, task, scratch, reporter)
     produced = _candidates(prepared, baseline, task, outputs, StepFolder.of(task, scratch, reporter))
     candidates = produced.candidates
-    sessions = {c.key: Session(c.path.read_bytes(), threads=task.threads) for c in candidates}
+    sessions = {c.key: Session(c.path, threads=task.threads) for c in candidates}
     reporter.enter(Stage.EVALUATE)
     evaluation = _evaluate(baseline, sessions, task, reporter)
     reporter.enter(Stage.BENCHMARK)
@@ -79,16 +85,17 @@ def quantize(task: QuantizeTask, scratch: Path, reporter: Reporter) -> Quantized
 def _inspect(path: Path) -> tuple[onnx.ModelProto, ModelInspection]:
     """Once more, though the model was inspected when it was uploaded: it is cheap, and trust should not travel."""
     model = load_model(path)
-    refuse_untrustworthy(model)
+    with FilesBeside(path.parent) as files:
+        refuse_untrustworthy(model, files)
     description = describe(model)
     if description.already_quantized:
         raise refuse("model_already_quantized", "The model holds quantized operators.")
     return model, description
 
 
-def _prepare(model: onnx.ModelProto, task: QuantizeTask) -> Prepared:
+def _prepare(model: onnx.ModelProto, task: QuantizeTask, scratch: Path) -> Prepared:
     try:
-        prepared = prepare(model, task.recipe)
+        prepared = prepare(model, task.recipe, folder=(scratch / task.model).parent)
     except OpsetNotConvertible as error:
         detail = f"The model cannot be converted to opset 13, which int8 needs: {quoted(str(error))}"
         raise refuse("onnx_opset_unsupported", detail) from error
@@ -111,26 +118,38 @@ def _load_baseline(
     model: onnx.ModelProto, description: ModelInspection, task: QuantizeTask, scratch: Path, reporter: Reporter
 ) -> _Baseline:
     """Load the float model and run it once on every data set: what does not fit should show before the work starts."""
+    path = scratch / task.model
     try:
-        session = Session(model.SerializeToString(), threads=task.threads)
+        session = Session(path, threads=task.threads)
     except RuntimeRefused as error:
         raise refuse("model_not_runnable", quoted(error.reason)) from error
-    calibration = feeder_for(description, open_archive(scratch / task.calibration), reporter)
+    folder = (scratch / task.model).parent
+    description = description.model_copy(update={"classes": task.model_classes})
+    calibration = _feeder(scratch / task.calibration, task.calibration_preparation, description, folder, reporter)
     evaluation = calibration
     if task.evaluation is not None:
-        evaluation = feeder_for(description, open_archive(scratch / task.evaluation), reporter)
+        evaluation = _feeder(scratch / task.evaluation, task.evaluation_preparation, description, folder, reporter)
+        warn_of_overlap(calibration, evaluation, reporter)
     else:
         reporter.warn(
             "evaluated_on_calibration_data",
             "There is no evaluation data: quality was measured on the data that set the ranges, which flatters it.",
         )
-    if task.objective.max_accuracy_drop is not None and evaluation.archive.column(LABELS) is None:
+    if task.objective.max_accuracy_drop is not None and not evaluation.has_labels:
         raise refuse("labels_missing", "The job limits the loss of accuracy, but the evaluation data has no labels.")
     limits = index_limits(model)
     calibration, evaluation = (replace(feeder, limits=limits) for feeder in (calibration, evaluation))
     for feeder in (calibration, evaluation):
         _try(session, feeder)
-    return _Baseline(model, description, session, calibration, evaluation, (scratch / task.model).stat().st_size)
+    size_bytes = sum(file.stat().st_size for file in files_of(path))
+    return _Baseline(model, path.parent, description, session, calibration, evaluation, size_bytes)
+
+
+def _feeder(
+    path: Path, preparation: Preparation | None, model: ModelInspection, folder: Path, reporter: Reporter
+) -> Feeder:
+    samples = open_samples(path, preparation=preparation, model=model, model_folder=folder, warn=reporter.warn)
+    return feeder_for(model, samples, reporter)
 
 
 def _try(session: Session, feeder: Feeder) -> None:
@@ -155,7 +174,7 @@ def _computed(
     prepared: Prepared | None, baseline: _Baseline, task: QuantizeTask, folder: Path, steps: StepFolder
 ) -> Produced:
     if prepared is None:
-        return plain_candidates(baseline.model, task, folder, steps.reporter)
+        return plain_candidates(baseline.model, baseline.folder, task, folder, steps.reporter)
     output = predicting_output(baseline.description)
     return static_candidates(
         prepared,
@@ -216,12 +235,14 @@ def _conclude(
 
 def _files(candidates: tuple[Candidate, ...]) -> tuple[OutputFile, ...]:
     """A form that only one runtime reads is never delivered without the portable one beside it."""
-    models = [_model_file(path, c.key) for c in candidates for path in (c.path, c.portable) if path is not None]
-    return (*models, OutputFile(path=REPORT_FILE, kind="report", media_type="application/json"))
+    models = [(path, c.key) for c in candidates for path in (c.path, c.portable) if path is not None]
+    files = [_file(path, "model", key) for path, key in models]
+    data = [_file(file, "model_data", key) for path, key in models for file in files_of(path) if file != path]
+    return (*files, *data, OutputFile(path=REPORT_FILE, kind="report", media_type="application/json"))
 
 
-def _model_file(path: Path, key: str) -> OutputFile:
-    return OutputFile(path=path.name, kind="model", media_type="application/octet-stream", variant_key=key)
+def _file(path: Path, kind: Literal["model", "model_data"], key: str) -> OutputFile:
+    return OutputFile(path=path.name, kind=kind, media_type="application/octet-stream", variant_key=key)
 
 
 def _environment(task: QuantizeTask, calibrated_by: str | None) -> Environment:

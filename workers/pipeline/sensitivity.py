@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workers.ingestion.data.samples import Batch
 from workers.pipeline.held_out import HeldOut, dominant
-from workers.pipeline.npz import Batch
 from workers.pipeline.reporter import Reporter
 from workers.quantization.affine import choose_qparams
 from workers.quantization.passes.insert_switches import SwitchInputs, insert_switches
 from workers.quantization.placement import Pair
 from workers.quantization.ranges import Range
 from workers.quantization.scheme import UINT8_ACTIVATIONS
-from workers.targets.onnxruntime_cpu import Prepared, Session, serialized
+from workers.targets.onnxruntime_cpu import Prepared, Session, loaded
 
 PROBED = 32
 """Held-out samples that each question is asked of: there are hundreds of questions."""
@@ -36,7 +36,7 @@ class SensitivityProbe:
         model = prepared.model.clone()
         pairs = prepared.placement.pairs
         inputs = insert_switches(model, pairs)
-        return cls(pairs, inputs, Session(serialized(model), threads=threads), held_out)
+        return cls(pairs, inputs, loaded(model, threads=threads), held_out)
 
     def noise(self, index: int, span: Range) -> float:
         """At the model's output, when only this pair rounds, over this range."""

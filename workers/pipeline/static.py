@@ -21,7 +21,7 @@ from workers.pipeline.statistics_form import StatisticsForm
 from workers.pipeline.step_folder import StepFolder
 from workers.quantization.layer_trial import LayerError
 from workers.quantization.passes.correct_bias import has_correctable_bias
-from workers.targets.onnxruntime_cpu import Prepared, Session, build, runtime_form, serialized
+from workers.targets.onnxruntime_cpu import Prepared, Session, build, loaded, runtime_form
 
 
 def static_candidates(
@@ -68,7 +68,7 @@ def _calibrated(
 
 
 def _samples(feeder: Feeder, task: QuantizeTask) -> int:
-    return min(task.recipe.calibration_samples or feeder.archive.num_samples, feeder.archive.num_samples)
+    return min(task.recipe.calibration_samples or feeder.samples.num_samples, feeder.samples.num_samples)
 
 
 def _hold_out(baseline: Session, feeder: Feeder, task: QuantizeTask, *, output: str | None, rows: int) -> HeldOut:
@@ -104,7 +104,7 @@ def _best(
     quality = []
     for refined, strategy in wanted:
         model = build(refined.prepared, strategy.ranges, task.recipe, rounded=refined.rounded)
-        quality.append(held_out.sqnr_db(Session(serialized(model), threads=task.threads)))
+        quality.append(held_out.sqnr_db(loaded(model, threads=task.threads)))
         smoothed = f" with {len(refined.alphas)} tensors smoothed" if refined.alphas else ""
         reporter.log(f"On held-out samples, before bias correction: {strategy.label}{smoothed} {quality[-1]:.1f} dB.")
     return wanted[int(np.argmax(quality))]

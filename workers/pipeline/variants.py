@@ -33,7 +33,7 @@ def candidate_variant(
     candidate: Candidate, evaluation: Evaluation, timings: Sequence[BatchBenchmark], objective: Objective
 ) -> VariantOutcome:
     comparison = evaluation.candidates.get(candidate.key, Comparison())
-    metrics = _with_speed(_quality(candidate.path.stat().st_size, evaluation, comparison), timings)
+    metrics = _with_speed(_quality(candidate.size_bytes, evaluation, comparison), timings)
     return VariantOutcome(
         key=candidate.key,
         role="candidate",

@@ -56,15 +56,51 @@ def load_model(path: Path) -> ir.Model:
     requires: nobody changes the files while the model is in use
     Raises NotAnOnnxFile, ExternalDataOutsideFolder, ExternalDataMissing, ExternalDataTruncated.
     """
-    model = _read(path)
     # the folder that names the model, not the one that a link to it leads to
-    folder = Path(os.path.realpath(path.parent))
+    return _mapped(_read(path), path.parent)
+
+
+def from_message(message: onnx.ModelProto, folder: Path | None) -> ir.Model:
+    """The same for a file that was parsed already. folder: of its external data; None: it has none.
+
+    Raises NotAnOnnxFile, ExternalDataOutsideFolder, ExternalDataMissing, ExternalDataTruncated.
+    """
+    model = _understood(message, "The message")
+    return model if folder is None else _mapped(model, folder)
+
+
+def _mapped(model: ir.Model, named_folder: Path) -> ir.Model:
+    folder = Path(os.path.realpath(named_folder))
     for tensor in _tensors(model):
         if isinstance(tensor, ir.ExternalTensor):
             _check_external(tensor, folder)
             tensor.base_dir = folder
     _bring_constants_in(model)
     return model
+
+
+def data_file_of(path: Path) -> Path:
+    """Where the tensors of a large model are kept."""
+    return path.with_name(f"{path.name}.data")
+
+
+def fits_one_file(model: ir.Model, *, largest_file_bytes: int = _LARGEST_FILE) -> bool:
+    return sum(tensor.nbytes for tensor in _tensors(model)) <= largest_file_bytes
+
+
+def self_contained(model: ir.Model) -> onnx.ModelProto:
+    """The model's message with the content of every external tensor in it; the model object stays as it is.
+
+    requires: `fits_one_file`
+    """
+    external = {v: v.const_value for v in _initializers(model) if isinstance(v.const_value, ir.ExternalTensor)}
+    try:
+        for value, tensor in external.items():
+            value.const_value = _in_memory(tensor)
+        return ir.to_proto(model)
+    finally:
+        for value, tensor in external.items():
+            value.const_value = tensor
 
 
 def save_model(model: ir.Model, path: Path, *, largest_file_bytes: int = _LARGEST_FILE) -> list[Path]:
@@ -75,29 +111,40 @@ def save_model(model: ir.Model, path: Path, *, largest_file_bytes: int = _LARGES
     data is replaced until the new one appears: nobody reads one's graph with the other's tensors.
     Raises ConstantsTooLarge.
     """
-    is_large = sum(tensor.nbytes for tensor in _tensors(model)) > largest_file_bytes
+    is_large = not fits_one_file(model, largest_file_bytes=largest_file_bytes)
     if is_large:
         _refuse_large_constants(model, largest_file_bytes)
     # in the same folder, because a rename is atomic within one file system only
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as temporary:
         written = Path(temporary, path.name)
-        data = Path(temporary, f"{path.name}.data")
+        data = data_file_of(written)
         if is_large:
             ir.save(model, written, "protobuf", external_data=data.name, size_threshold_bytes=_SMALLEST_EXTERNAL)
         else:
-            onnx.save_model(_self_contained(model), written, "protobuf")
+            onnx.save_model(self_contained(model), written, "protobuf")
         _publish(written, data if is_large else None, path)
-    return [path, path.with_name(data.name)] if is_large else [path]
+    return [path, data_file_of(path)] if is_large else [path]
 
 
 def _read(path: Path) -> ir.Model:
     try:
         proto = onnx.load_model(path, format="protobuf", load_external_data=False)
-        if not proto.HasField("graph"):  # as in an empty file, which protobuf takes for an empty message
-            raise NotAnOnnxFile(f"{path.name} holds no graph.")
-        return ir.from_proto(proto)
-    except (DecodeError, SerdeError, ValueError, TypeError) as error:
-        raise NotAnOnnxFile(f"{path.name} is not a readable ONNX model: {str(error)[:200]}") from error
+    except (DecodeError, ValueError, TypeError) as error:
+        raise _unreadable(path.name, error) from error
+    return _understood(proto, path.name)
+
+
+def _understood(message: onnx.ModelProto, name: str) -> ir.Model:
+    if not message.HasField("graph"):  # as in an empty file, which protobuf takes for an empty message
+        raise NotAnOnnxFile(f"{name} holds no graph.")
+    try:
+        return ir.from_proto(message)
+    except (SerdeError, ValueError, TypeError) as error:
+        raise _unreadable(name, error) from error
+
+
+def _unreadable(name: str, error: Exception) -> NotAnOnnxFile:
+    return NotAnOnnxFile(f"{name} is not a readable ONNX model: {str(error)[:200]}")
 
 
 def _tensors(model: ir.Model) -> Iterator[ir.TensorProtocol]:
@@ -164,18 +211,6 @@ def _refuse_large_constants(model: ir.Model, largest_file_bytes: int) -> None:
     inline = sum(attribute.as_tensor().nbytes for _, attribute in _tensor_attributes(model))
     if inline > largest_file_bytes:
         raise ConstantsTooLarge(f"{inline} bytes are in Constant nodes, which stay in the file: lift_constants first.")
-
-
-def _self_contained(model: ir.Model) -> onnx.ModelProto:
-    """The model's message with the content of every external tensor in it; the model object stays as it is."""
-    external = {v: v.const_value for v in _initializers(model) if isinstance(v.const_value, ir.ExternalTensor)}
-    try:
-        for value, tensor in external.items():
-            value.const_value = _in_memory(tensor)
-        return ir.to_proto(model)
-    finally:
-        for value, tensor in external.items():
-            value.const_value = tensor
 
 
 def _publish(written: Path, data: Path | None, path: Path) -> None:

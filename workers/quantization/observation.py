@@ -6,7 +6,7 @@ import onnx
 import onnx_ir as ir
 
 
-def with_observed_outputs(model: ir.Model, tensors: Iterable[str]) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+def also_giving_out(model: ir.Model, tensors: Iterable[str]) -> tuple[ir.Model, tuple[str, ...]]:
     """Returns the graph and the names it gives out beyond the model's own; graph inputs are left to whoever feeds them.
 
     The model itself is not changed.
@@ -19,7 +19,13 @@ def with_observed_outputs(model: ir.Model, tensors: Iterable[str]) -> tuple[onnx
         value.type = value.type or ir.TensorType(ir.DataType.FLOAT)
         watched.graph.outputs.append(value)
         added.append(value.name or "")
-    return ir.to_proto(watched), tuple(added)
+    return watched, tuple(added)
+
+
+def with_observed_outputs(model: ir.Model, tensors: Iterable[str]) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """The same as a message, for a model that fits into one."""
+    watched, added = also_giving_out(model, tensors)
+    return ir.to_proto(watched), added
 
 
 def observing(model: ir.Model, tensors: Iterable[str]) -> ir.Model:

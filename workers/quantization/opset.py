@@ -3,6 +3,8 @@
 import onnx
 from onnx import version_converter
 
+from workers.quantization.skeleton import without_weights
+
 OLDEST_SUPPORTED = 9
 PER_AXIS_QUANTIZATION = 13
 """The first opset whose QuantizeLinear and DequantizeLinear take an axis."""
@@ -23,14 +25,17 @@ def default_opset(model: onnx.ModelProto) -> int | None:
 def raise_opset(model: onnx.ModelProto, minimum: int = PER_AXIS_QUANTIZATION) -> onnx.ModelProto:
     """The model in an opset of at least `minimum`, with the same outputs. A newer model is returned as it is.
 
+    Weights may lie in external data, and stay there.
+
     Raises OpsetNotConvertible.
     """
     current = default_opset(model)
     if current is not None and current >= minimum:
         return model
+    skeleton = without_weights(model)
     try:
-        converted = version_converter.convert_version(model, minimum)
+        converted = version_converter.convert_version(skeleton.model, minimum)
     except (RuntimeError, ValueError) as error:  # the converter's C++ errors arrive as either
         raise OpsetNotConvertible(str(error).splitlines()[0][:200]) from error
     converted.ir_version = max(converted.ir_version, _OLDEST_IR)
-    return converted
+    return skeleton.completed(converted)

@@ -1,8 +1,11 @@
 """ONNX Runtime on the CPU: builds QDQ models for its integer kernels, and runs models in it."""
 
+import os
+import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +20,7 @@ from workers.quantization.affine import choose_qparams
 from workers.quantization.channel_skew import SKEWED, channel_skew
 from workers.quantization.executor.protocol import RuntimeRefused
 from workers.quantization.executor.runtime_errors import refusal
+from workers.quantization.model_file import fits_one_file, from_message, save_model, self_contained
 from workers.quantization.opset import OpsetNotConvertible, raise_opset
 from workers.quantization.passes.correct_bias import correct_bias
 from workers.quantization.passes.equalize import equalize
@@ -39,6 +43,7 @@ __all__ = [
     "RuntimeRefused",
     "Session",
     "build",
+    "loaded",
     "placed",
     "prepare",
     "quiet_logs",
@@ -54,6 +59,9 @@ NAME = "onnxruntime-cpu"
 STAMP_PREFIX = "lowbit."
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+_LARGEST_MESSAGE = 1 << 30
+"""Bytes of weights: while a message is passed on, there are two copies of it."""
 
 _FATAL_ONLY = 4  # ONNX Runtime's severity; its warnings name files and go to stderr unasked
 
@@ -74,15 +82,15 @@ class Prepared:
 
 
 class Session:
-    """A model loaded for inference."""
+    """A model loaded for inference: from memory, or from a file, beside which external data is then found."""
 
-    def __init__(self, model: bytes, *, threads: int, optimized: bool = True) -> None:
+    def __init__(self, model: bytes | Path, *, threads: int, optimized: bool = True) -> None:
         try:
             self._session = ort.InferenceSession(
                 model, _options(threads, optimized=optimized), providers=["CPUExecutionProvider"]
             )
         except Exception as error:
-            raise refusal(error) from error
+            raise _refusal(error, model) from error
         self.inputs = tuple(i.name for i in self._session.get_inputs())
         self.outputs = tuple(o.name for o in self._session.get_outputs())
 
@@ -110,12 +118,13 @@ class Session:
         return run_once
 
 
-def prepare(model: onnx.ModelProto, recipe: Recipe) -> Prepared:
+def prepare(model: onnx.ModelProto, recipe: Recipe, *, folder: Path | None = None) -> Prepared:
     """Bring a float model into the form that quantizes well and decide what will become integers.
 
-    The outputs stay what they were, to rounding. Raises OpsetNotConvertible, NodeNotInModel.
+    The outputs stay what they were, to rounding. folder: of its external data, which stays there; None: it has none.
+    Raises OpsetNotConvertible, NodeNotInModel.
     """
-    graph_model = lift_constants(ir.from_proto(_in_suitable_opset(model)))
+    graph_model = lift_constants(from_message(_in_suitable_opset(model), folder))
     fold_reshape_targets(graph_model)
     if graph_model.opset_imports[""] >= GELU_OPSET:
         fuse_gelu(graph_model)
@@ -193,7 +202,7 @@ def runtime_form(portable: ir.Model) -> ir.Model | None:
 
 def stamped(model: ir.Model, metadata: Mapping[str, str]) -> onnx.ModelProto:
     """The model as a file's content, with what it says about itself."""
-    return restamped(ir.to_proto(model), metadata)
+    return restamped(self_contained(model), metadata)
 
 
 def restamped(model: onnx.ModelProto, metadata: Mapping[str, str]) -> onnx.ModelProto:
@@ -207,7 +216,17 @@ def restamped(model: onnx.ModelProto, metadata: Mapping[str, str]) -> onnx.Model
 
 
 def serialized(model: ir.Model) -> bytes:
-    return bytes(ir.to_proto(model).SerializeToString())
+    return bytes(self_contained(model).SerializeToString())
+
+
+def loaded(model: ir.Model, *, threads: int) -> Session:
+    """A session of a model in memory. What is too large for one message goes through files."""
+    if fits_one_file(model, largest_file_bytes=_LARGEST_MESSAGE):
+        return Session(serialized(model), threads=threads)
+    with tempfile.TemporaryDirectory() as folder:  # what the session needs of it is mapped once it is loaded
+        path = Path(folder, "model.onnx")
+        save_model(model, path, largest_file_bytes=_LARGEST_MESSAGE)
+        return Session(path, threads=threads)
 
 
 def quiet_logs() -> None:
@@ -219,6 +238,13 @@ def runtime_version() -> str:
     return str(ort.__version__)
 
 
+def _refusal(error: Exception, model: bytes | Path) -> MemoryError | RuntimeRefused:
+    """Without the folder, which is nobody's business."""
+    if isinstance(model, Path):
+        error = RuntimeError(str(error).replace(f"{model.parent}{os.sep}", ""))
+    return refusal(error)
+
+
 def _options(threads: int, *, optimized: bool) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -228,4 +254,6 @@ def _options(threads: int, *, optimized: bool) -> ort.SessionOptions:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if not optimized:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        # nor are weights packed for kernels, which would read all of them and keep copies
+        options.add_session_config_entry("session.disable_prepacking", "1")
     return options

@@ -9,10 +9,10 @@ import pytest
 from app.contracts.objective import Benchmark, Objective
 from app.contracts.recipe import PRESETS
 from tests.workers.quantization.small_models import two_matmuls
+from workers.ingestion.data.npz import open_archive
 from workers.pipeline.candidates import Candidate
 from workers.pipeline.feeding import feeder_for
 from workers.pipeline.model_inspection import describe
-from workers.pipeline.npz import open_archive
 from workers.pipeline.protocol import QuantizeTask
 from workers.pipeline.reporter import Reporter
 from workers.pipeline.static import static_candidates

@@ -10,10 +10,10 @@ import pytest
 from app.contracts.problem import ProblemFound
 from app.contracts.recipe import PRESETS
 from tests.workers.quantization.small_models import residual_cnn, two_matmuls
+from workers.ingestion.data.npz import open_archive
 from workers.pipeline.calibration import calibrate
 from workers.pipeline.feeding import feeder_for
 from workers.pipeline.model_inspection import describe
-from workers.pipeline.npz import open_archive
 from workers.pipeline.reporter import Reporter
 from workers.pipeline.statistics import Statistics, empty_statistics
 from workers.targets.onnxruntime_cpu import prepare

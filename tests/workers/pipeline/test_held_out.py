@@ -9,10 +9,10 @@ from onnx import numpy_helper
 from app.contracts.recipe import PRESETS
 from tests.workers.pipeline.jobs import attention, quantized, sentences
 from tests.workers.quantization.small_models import two_matmuls
+from workers.ingestion.data.npz import open_archive
 from workers.pipeline.feeding import feeder_for
 from workers.pipeline.held_out import HELD_OUT, HeldOut, HeldOutBatch, dominant, hold_out, samples_held_out, sqnr
 from workers.pipeline.model_inspection import describe
-from workers.pipeline.npz import open_archive
 from workers.pipeline.reporter import Reporter
 from workers.pipeline.sensitivity import SensitivityProbe, best_ranges, sensitivities
 from workers.quantization.affine import choose_qparams, fake_quantize

@@ -11,10 +11,10 @@ from app.contracts.problem import ProblemFound
 from app.contracts.recipe import PRESETS
 from tests.workers.pipeline.jobs import VOCABULARY, WIDTH, attention, quantized, sentences
 from tests.workers.quantization.small_models import residual_cnn
+from workers.ingestion.data.npz import open_archive
 from workers.pipeline.calibration import calibrate
 from workers.pipeline.feeding import feeder_for
 from workers.pipeline.model_inspection import describe
-from workers.pipeline.npz import open_archive
 from workers.pipeline.padding import PaddingReader, padding_reader
 from workers.pipeline.reporter import Reporter
 from workers.pipeline.statistics import Statistics, empty_statistics

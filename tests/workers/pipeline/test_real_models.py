@@ -12,7 +12,7 @@ from app.contracts.recipe import PRESETS
 from tests.real_data import MAGIKA, READER, READERS, files_as_bytes, lines_of_text
 from workers.pipeline.__main__ import attempt
 from workers.pipeline.model_inspection import inspect_model
-from workers.pipeline.protocol import QuantizeTask
+from workers.pipeline.protocol import InspectModelTask, QuantizeTask
 from workers.pipeline.reporter import Reporter
 
 
@@ -42,10 +42,14 @@ def test_a_reader_of_text_exported_by_paddle_at_opset_11(tmp_path: Path) -> None
     metrics = result.variants[1].metrics
     assert metrics.agreement >= 0.9
     assert metrics.size_bytes < result.variants[0].metrics.size_bytes / 3.4
+    (tmp_path / "upload").write_bytes(READER.read_bytes())
+    foreseen = inspect_model(InspectModelTask(model="upload"), tmp_path, Reporter(io.StringIO())).inspection.estimate
+    assert foreseen.quantized_bytes == pytest.approx(metrics.size_bytes, rel=0.1)
     quantized_convolutions = [layer for layer in result.layers if layer.op_type == "Conv" and layer.quantized]
     assert len(quantized_convolutions) == 57
 
 
 @pytest.mark.parametrize("path", READERS, ids=lambda p: p.stem)
-def test_every_packaged_reader_passes_inspection(path: Path, reporter: Reporter) -> None:
-    assert inspect_model(path, reporter).inspection.op_counts["Conv"] > 50
+def test_every_packaged_reader_passes_inspection(path: Path, tmp_path: Path, reporter: Reporter) -> None:
+    (tmp_path / "m").write_bytes(path.read_bytes())
+    assert inspect_model(InspectModelTask(model="m"), tmp_path, reporter).inspection.op_counts["Conv"] > 50

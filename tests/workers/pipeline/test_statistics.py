@@ -9,10 +9,10 @@ from onnx import helper
 from app.contracts.recipe import PRESETS
 from tests.workers.pipeline.jobs import attention
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
+from workers.ingestion.data.npz import open_archive
 from workers.pipeline.calibration import calibrate
 from workers.pipeline.feeding import feeder_for
 from workers.pipeline.model_inspection import describe
-from workers.pipeline.npz import open_archive
 from workers.pipeline.reporter import Reporter
 from workers.pipeline.statistics import HESSIAN_SAMPLES, Statistics, empty_statistics
 from workers.quantization.observers import Window

@@ -14,6 +14,7 @@ requires: opset >= 13; the placement was made for this graph; qparams for every 
 ensures: names of inputs, outputs and existing nodes unchanged; no float copy of a quantized weight remains
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -72,7 +73,7 @@ class _WeightWriter:
         self._graph = graph
         self._scheme = scheme
         self._rounded = rounded
-        self._written: dict[tuple[str, bytes, bytes], ir.Value] = {}
+        self._written: dict[tuple[str, str], ir.Value] = {}
 
     def write(self, node: ir.Node, site: WeightSite, source: QParams) -> None:
         value = node.inputs[site.weight_input]
@@ -126,7 +127,10 @@ class _WeightWriter:
         return replace(self._scheme, granularity=site.granularity, group_size=None)
 
     def _dequantized(self, name: str, weight: RoundedWeight, axis: int) -> ir.Value:
-        key = (name, weight.codes.tobytes(), weight.qparams.scale.tobytes())
+        # a digest and not the codes themselves, which can take gigabytes
+        digest = hashlib.sha256(np.ascontiguousarray(weight.codes).data)
+        digest.update(weight.qparams.scale.tobytes())
+        key = (name, digest.hexdigest())
         if key not in self._written:
             codes = add_constant(self._graph, f"{name}_quantized", weight.codes)
             node = self._dequantize_node(codes, name, weight.qparams, axis=axis)

@@ -28,12 +28,12 @@ PAIR_LIMIT = 128
 def pair_reach(rows: FloatArray, *, q_max: int) -> FloatArray:
     """The magnitude per row, [channels], that has to meet code `q_max` so that no pair exceeds PAIR_LIMIT.
 
-    max(absmax, largest same-sign pair * q_max / 128), before rounding. rows: [channels, K].
+    max(absmax, largest pair * q_max / 128), before rounding. Two of opposite signs are together at most as large as
+    one of them alone, so that they need no exception. rows: [channels, K].
     """
     absmax = np.abs(rows).max(axis=1, initial=0.0)
     pairs = _paired(rows)
-    same_sign = np.sign(pairs[..., 0]) == np.sign(pairs[..., 1])
-    together = np.where(same_sign, np.abs(pairs.sum(axis=-1)), 0.0).max(axis=1, initial=0.0)
+    together = np.abs(pairs[..., 0] + pairs[..., 1]).max(axis=1, initial=0.0)
     return np.asarray(np.maximum(absmax, together * (q_max / PAIR_LIMIT)), np.float32)
 
 
@@ -42,9 +42,10 @@ def limit_pairs(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
 
     After `pair_reach` only rounding can offend, by one code.
     """
+    if not breaks_pair_limit(codes):
+        return codes
     wide = _paired(codes.astype(np.int16))
-    same_sign = np.sign(wide[..., 0]) == np.sign(wide[..., 1])
-    excess = np.where(same_sign, np.maximum(np.abs(wide.sum(axis=-1)) - PAIR_LIMIT, 0), 0)
+    excess = np.maximum(np.abs(wide[..., 0] + wide[..., 1]) - PAIR_LIMIT, 0)
     first_larger = np.abs(wide[..., 0]) >= np.abs(wide[..., 1])
     wide[..., 0] -= np.sign(wide[..., 0]) * np.where(first_larger, excess, 0)
     wide[..., 1] -= np.sign(wide[..., 1]) * np.where(first_larger, 0, excess)
@@ -54,8 +55,7 @@ def limit_pairs(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
 def breaks_pair_limit(codes: npt.NDArray[np.int8]) -> bool:
     """True when a pair of these rows could saturate."""
     wide = _paired(codes.astype(np.int16))
-    same_sign = np.sign(wide[..., 0]) == np.sign(wide[..., 1])
-    return bool((same_sign & (np.abs(wide.sum(axis=-1)) > PAIR_LIMIT)).any())
+    return bool((np.abs(wide[..., 0] + wide[..., 1]) > PAIR_LIMIT).any())
 
 
 def room_beside(partner: npt.NDArray[np.floating], *, q_min: int, q_max: int) -> tuple[FloatArray, FloatArray]:

@@ -15,6 +15,8 @@ from workers.quantization.scheme import Scheme
 
 DoubleArray = npt.NDArray[np.float64]
 
+_BLOCK_BYTES = 16 << 20
+
 
 @dataclass(frozen=True)
 class RoundedWeight:
@@ -48,6 +50,9 @@ def round_weight(
     where a bias asks for larger ones. hessian: [groups, K, K] in the order of `RowLayout`, K the length of a row and
     the channels dealt out to the groups in turn; None rounds to the nearest.
     """
+    alone = hessian is None and scale is None and scheme.granularity == "per_axis"
+    if alone and weight.nbytes > _BLOCK_BYTES and weight.shape[axis] > 1:
+        return _in_blocks(weight, scheme, axis=axis, limited=limited)
     layout = RowLayout(weight.shape, axis)
     rows = layout.rows(weight)
     qparams = _qparams(rows, scheme, axis=axis, limited=limited)
@@ -69,6 +74,20 @@ def round_weight(
         codes = limit_pairs(codes)
     rounding: Literal["nearest", "gptq"] = "nearest" if hessian is None else "gptq"
     return RoundedWeight(layout.weight(codes).astype(np.int8), qparams, limited, rounding)
+
+
+def _in_blocks(weight: FloatArray, scheme: Scheme, *, axis: int, limited: bool) -> RoundedWeight:
+    """The same, some channels at a time: they have nothing to do with each other, and a dozen copies of a block are
+    less than those of a large weight."""
+    count = min(-(-weight.nbytes // _BLOCK_BYTES), weight.shape[axis])
+    parts = np.array_split(weight, count, axis=axis)
+    blocks = [round_weight(part, scheme, axis=axis, limited=limited) for part in parts]
+    scale, zero_point = (np.concatenate([getattr(b.qparams, name) for b in blocks]) for name in ("scale", "zero_point"))
+    return RoundedWeight(
+        np.concatenate([b.codes for b in blocks], axis=axis),
+        replace(blocks[0].qparams, scale=scale, zero_point=zero_point),
+        limited,
+    )
 
 
 def _qparams(rows: FloatArray, scheme: Scheme, *, axis: int, limited: bool) -> QParams:

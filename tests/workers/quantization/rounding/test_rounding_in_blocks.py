@@ -1,0 +1,22 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from workers.quantization.rounding import rounded_weight
+from workers.quantization.rounding.rounded_weight import round_weight
+from workers.quantization.scheme import weight_scheme
+
+
+@pytest.mark.parametrize("limited", [True, False])
+@pytest.mark.parametrize(("shape", "axis"), [((31, 17), 1), ((31, 17), 0), ((5, 3, 3, 3), 0), ((1, 400), 0)])
+def test_large_weights_get_the_same_codes_in_blocks(monkeypatch: Any, shape: Any, axis: int, limited: bool) -> None:
+    weight = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    scheme = weight_scheme(reduce_range=False, per_channel=True)
+    whole = round_weight(weight, scheme, axis=axis, limited=limited)
+    monkeypatch.setattr(rounded_weight, "_BLOCK_BYTES", 200)
+    blocks = round_weight(weight, scheme, axis=axis, limited=limited)
+    np.testing.assert_array_equal(blocks.codes, whole.codes)
+    np.testing.assert_array_equal(blocks.qparams.scale, whole.qparams.scale)
+    np.testing.assert_array_equal(blocks.qparams.zero_point, whole.qparams.zero_point)
+    assert (blocks.limited_pairs, blocks.qparams.axis) == (limited, whole.qparams.axis)

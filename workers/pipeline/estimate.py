@@ -1,0 +1,30 @@
+"""What a job with the default recipe would need and leave, from sizes alone.
+
+    quantized_bytes   = tensors + 2 * graph - 3 * parameters that become int8
+    peak_memory_bytes = process + 4 * tensors
+
+with `tensors` the bytes of all tensors, and `graph` those of the model's file beside them. A float32 weight of four
+bytes becomes one; the graph roughly doubles with the operators around integers.
+"""
+
+import onnx
+
+from app.contracts.inspection import Estimate, TargetCoverage
+from workers.pipeline.onnx_walk import every_tensor
+from workers.quantization.skeleton import tensor_bytes, without_weights
+from workers.targets import onnxruntime_cpu
+
+_PROCESS_BYTES = 400 << 20
+
+
+def estimate_of(model: onnx.ModelProto, coverage: dict[str, TargetCoverage]) -> Estimate | None:
+    """None where the target would quantize nothing."""
+    covered = coverage.get(onnxruntime_cpu.NAME)
+    if covered is None or not covered.parameters_quantized:
+        return None
+    tensors = sum(map(tensor_bytes, every_tensor(model)))
+    graph = without_weights(model).model.ByteSize()
+    return Estimate(
+        peak_memory_bytes=_PROCESS_BYTES + 4 * tensors,
+        quantized_bytes=tensors + 2 * graph - 3 * covered.parameters_quantized,
+    )
