@@ -36,8 +36,9 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# two processes, each with servers of its own: most of the time of these tests is waiting for something real
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # real servers, real kills: some ten minutes on two cores; ends with one JSON line
 test-faults: $(INSTALLED)

@@ -37,7 +37,7 @@ _POOLER = ".pooler."  # left out on purpose
 
 def load_model(checked: CheckedConfig, weights: StoredWeights, reporter: Reporter) -> PreTrainedModel:
     """Raises ProblemFound."""
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # the library's
     config = library_config(checked)
     model_class: type[PreTrainedModel] = getattr(transformers, checked.architecture.class_name(checked.task))
     options = _options(model_class, checked.task)
@@ -52,7 +52,7 @@ def library_config(checked: CheckedConfig) -> PreTrainedConfig:
     """Raises ProblemFound."""
     config_class = CONFIG_MAPPING[checked.architecture.model_type]
     known = {field.name for field in fields(config_class)} | SPELLED_BEFORE
-    values = {name: _spelled(name, value) for name, value in checked.values.items() if name in known}
+    values: dict[str, Any] = {name: _spelled(name, value) for name, value in checked.values.items() if name in known}
     if checked.labels is not None:
         values["num_labels"] = checked.labels.count
     try:

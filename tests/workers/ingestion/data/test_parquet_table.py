@@ -154,23 +154,26 @@ def test_a_bomb_is_told_by_its_footer(tmp_path: Path) -> None:
 CHILD = """
 import sys
 from pathlib import Path
+import pyarrow as pa
 from workers.ingestion.data.parquet_table import open_parquet
 peak = lambda: int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
 table = open_parquet(Path(sys.argv[1]))
 before = peak()
-rows = sum(len(batch["text"]) for batch in table.batches(8, limit=500))
-print(rows, peak() - before)
+rows = sum(len(batch["text"]) for batch in table.batches(64, limit=128))
+print(rows, peak() - before, pa.default_memory_pool().max_memory())
 """
 
 
 def test_many_rows_of_one_long_text_take_the_room_of_a_few(tmp_path: Path) -> None:
-    # 20,000 rows of one text of 128 KiB would be 2.6 GB, and the row group that holds them all is 130 KB on disk
-    text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(20_000, np.int32)), pa.array(["x" * (1 << 17)]))
+    # 20,000 rows of one text of 512 KiB would be 10 GB, and the row group that holds them all is less than 1 MB on disk
+    text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(20_000, np.int32)), pa.array(["x" * (1 << 19)]))
     path = written(tmp_path, {"text": text}, store_schema=False)  # as if it had been written as plain text
     done = subprocess.run([sys.executable, "-c", CHILD, str(path)], capture_output=True, text=True, check=True)
-    rows, grown_kib = map(int, done.stdout.split())
-    assert rows == 500
-    assert grown_kib < 64 * 1024
+    rows, grown_kib, arrow_bytes = map(int, done.stdout.split())
+    assert rows == 128
+    # a batch of 64 texts, as Python's strings, as numpy's, and as those of the batch before
+    assert grown_kib < 3 * 64 * 512 + 20 * 1024
+    assert arrow_bytes < 8 << 20
 
 
 @settings(max_examples=100, deadline=None)
