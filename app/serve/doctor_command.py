@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from lowbit.command.printing import print_facts, print_json, print_table
 from pydantic import ValidationError
 
 from app.serve.supervisor import say
 from app.settings import Settings
-from lowbit.command.printing import print_facts, print_json, print_table
 
 FAILED, USAGE = 1, 2
 PROVER = "workers.sandbox.doctor"  # in a process of its own: nothing of the workers is imported here

@@ -16,10 +16,13 @@ from workers.quantization.opset import raise_opset
 from workers.quantization.passes.float16 import TypesUnknown, cast_to_float16
 from workers.quantization.passes.lift_constants import lift_constants
 from workers.quantization.passes.quantize_products import quantize_products
-from workers.quantization.skeleton import is_external
+from workers.quantization.skeleton import tensor_bytes
 from workers.quantization.weighted_operators import is_candidate
 
 _MOST_WARNINGS = 8
+
+_MOST_FOR_THE_TOOL = 256 << 20
+"""Bytes of weights. ONNX Runtime's dynamic quantizer takes eight times as much memory."""
 
 
 def plain_candidates(
@@ -29,7 +32,7 @@ def plain_candidates(
     source = lift_constants(from_message(raise_opset(model), model_folder))
     if task.recipe.method == "float16":
         draft = _float16(source, task, reporter)
-    elif any(is_external(tensor) for tensor in model.graph.initializer):
+    elif sum(map(tensor_bytes, model.graph.initializer)) > _MOST_FOR_THE_TOOL:
         draft = _dynamic_by_weight(source, task)
     else:
         draft = _dynamic(source, task)
@@ -37,7 +40,7 @@ def plain_candidates(
 
 
 def _dynamic_by_weight(source: ir.Model, task: QuantizeTask) -> Draft:
-    """For a model too large for ONNX Runtime's tool, which holds several copies of it."""
+    """For a model too large for ONNX Runtime's tool."""
     recipe = task.recipe
     candidates = [node for node in source.graph if is_candidate(node)]
     excluded = {node.name or "" for node in source.graph if node.op_type in recipe.op_types_to_exclude}

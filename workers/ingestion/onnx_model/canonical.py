@@ -24,7 +24,7 @@ from workers.ingestion.onnx_model.data_file import move_weights_out
 from workers.ingestion.onnx_model.functions import inlined
 from workers.ingestion.onnx_model.inline_data import bring_in, is_large_weight, lift_large_constants
 from workers.ingestion.onnx_model.parse import load_model
-from workers.ingestion.onnx_model.shapes import with_shapes
+from workers.ingestion.onnx_model.shapes import note_shapes
 from workers.pipeline.model_rules import refuse_unreadable, refuse_unsound
 from workers.pipeline.onnx_walk import every, every_tensor
 from workers.pipeline.reporter import Reporter
@@ -57,7 +57,7 @@ def ingest_onnx(path: Path, output: Path, reporter: Reporter, *, folder: Path | 
         is_large = sum(map(tensor_bytes, every_tensor(model))) > LARGEST_FILE_BYTES
         _bring_in(model, files, keep_weights_out=is_large)
         refuse_unsound(model, files)
-        model = with_shapes(model, reporter.warn)
+        note_shapes(model, reporter.warn)
         if is_large:
             move_weights_out(model, files, output / DATA_FILE)
     (output / MODEL_FILE).write_bytes(model.SerializeToString(deterministic=True))

@@ -16,25 +16,30 @@ _MADE_UP = "unk__"
 """How onnx calls extents of which it knows nothing."""
 
 
-def with_shapes(model: onnx.ModelProto, warn: Callable[[str, str], None]) -> onnx.ModelProto:
-    """The model, noting the shape of every result that could be inferred; tensors and names stay as they are.
+def note_shapes(model: onnx.ModelProto, warn: Callable[[str, str], None]) -> None:
+    """Note, in the model itself, the shape of every result that could be inferred.
 
     Raises ProblemFound when operators contradict each other.
     """
-    skeleton = without_weights(model)
+    skeleton = without_weights(model).model
     try:
-        return skeleton.completed(_inferred(skeleton.model))
+        found = _inferred(skeleton)
+        outputs = found.graph.output
     except _CONTRADICTION as error:
-        bare = _without_notes(skeleton.model)
-        try:
-            found = _inferred(bare)
-        except _CONTRADICTION as still:
-            raise refuse("onnx_invalid", quoted(_first_line(still))) from still
+        found = _inferred_without_notes(skeleton)
+        outputs = skeleton.graph.output
         warn("shape_notes_dropped", f"The shapes that the file notes contradict its operators: {_first_line(error)}")
-    outputs = list(skeleton.model.graph.output)
-    del found.graph.output[:]
-    found.graph.output.extend(outputs)
-    return skeleton.completed(found)
+    # not the whole of what the tool returns: the weights would have to be copied into it
+    for notes, better in ((model.graph.value_info, found.graph.value_info), (model.graph.output, outputs)):
+        del notes[:]
+        notes.extend(better)
+
+
+def _inferred_without_notes(skeleton: onnx.ModelProto) -> onnx.ModelProto:
+    try:
+        return _inferred(_without_notes(skeleton))
+    except _CONTRADICTION as error:
+        raise refuse("onnx_invalid", quoted(_first_line(error))) from error
 
 
 _CONTRADICTION = (shape_inference.InferenceError, ValueError, RuntimeError)
@@ -46,8 +51,9 @@ def _inferred(skeleton: onnx.ModelProto) -> onnx.ModelProto:
         found = shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True, data_prop=True)
     except _CONTRADICTION:
         found = shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True)
-    own = {d.dim_param for v in skeleton.graph.input for d in v.type.tensor_type.shape.dim}
-    for value in found.graph.value_info:
+    given = (*skeleton.graph.input, *skeleton.graph.value_info, *skeleton.graph.output)
+    own = {d.dim_param for v in given for d in v.type.tensor_type.shape.dim}
+    for value in (*found.graph.value_info, *found.graph.output):
         for extent in value.type.tensor_type.shape.dim:
             if extent.dim_param.startswith(_MADE_UP) and extent.dim_param not in own:
                 extent.Clear()
