@@ -65,7 +65,8 @@ def tensor_bytes(tensor: onnx.TensorProto) -> int:
     """What the tensor's values take, wherever they are kept. requires: a known type, extents of 0 and more"""
     if tensor.data_type == onnx.TensorProto.STRING:
         return int(sum(len(text) for text in tensor.string_data))
-    return math.ceil(math.prod(tensor.dims) * ir.DataType(tensor.data_type).bitwidth / 8)
+    bits = int(math.prod(tensor.dims) * ir.DataType(tensor.data_type).bitwidth)
+    return -(-bits // 8)
 
 
 def is_external(tensor: onnx.TensorProto) -> bool:

@@ -93,9 +93,9 @@ def _compare(program: torch.export.ExportedProgram, model: Path, inputs: tuple[t
         raise refuse("export_failed", f"The exported model does not run: {quoted(_first_line(error))}") from error
     expected = _outputs(program, inputs)
     for ours, theirs in zip(given, expected, strict=False):
-        error = float(np.max(np.abs(ours.astype(np.float64) - theirs), initial=0.0))
-        if not error <= TOLERANCE * max(1.0, float(np.max(np.abs(theirs), initial=0.0))):
-            raise refuse("export_failed", f"The exported model's output is off by {error:.1e}.")
+        off = float(np.max(np.abs(ours.astype(np.float64) - theirs), initial=0.0))
+        if not off <= TOLERANCE * max(1.0, float(np.max(np.abs(theirs), initial=0.0))):
+            raise refuse("export_failed", f"The exported model's output is off by {off:.1e}.")
 
 
 def _outputs(program: torch.export.ExportedProgram, inputs: tuple[torch.Tensor, ...]) -> list[np.ndarray[Any, Any]]:
