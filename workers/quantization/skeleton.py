@@ -64,7 +64,7 @@ def is_known_type(tensor: onnx.TensorProto) -> bool:
 def tensor_bytes(tensor: onnx.TensorProto) -> int:
     """What the tensor's values take, wherever they are kept. requires: a known type, extents of 0 and more"""
     if tensor.data_type == onnx.TensorProto.STRING:
-        return int(sum(len(text) for text in tensor.string_data))
+        return len(b"".join(tensor.string_data))
     bits = int(math.prod(tensor.dims) * ir.DataType(tensor.data_type).bitwidth)
     return -(-bits // 8)
 

@@ -19,7 +19,7 @@ from workers.ingestion.checkpoint.architectures import (
 )
 from workers.ingestion.checkpoint.config_values import IRRELEVANT, REQUIRED, TRAINING_ONLY, VALUES
 from workers.ingestion.checkpoint.labels import Labels, labels_of
-from workers.ingestion.checkpoint.strict_json import NamedTwice, NotStrictJson, UnboundedNumber, read_json
+from workers.ingestion.strict_json import NamedTwice, NotStrictJson, UnboundedNumber, read_json
 
 CONFIG_FILE = "config.json"
 

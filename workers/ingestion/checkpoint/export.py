@@ -1,7 +1,7 @@
 """The heavy half of a conversion: a model of transformers in memory, then its graph in a file, then the comparison.
 
-Peak memory is while the graph is written: about four times the weights in float32. The model is gone before the
-runtime loads the file.
+Peak memory is while the graph is written: twice the weights in float32 where they lie in a file of their own, and up to
+four times where they are part of one message. The model is gone before the runtime loads the file.
 """
 
 from collections.abc import Mapping
