@@ -80,7 +80,11 @@ def understood() -> Iterator[None]:
     """A tokenizer that fails on a text, for which the library has no error of its own, turned into a problem."""
     try:
         yield
-    except Exception as error:
+    except MemoryError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # Rust's, which is none
+            raise
         raise refuse("tokenizer_invalid", f"The tokenizer fails on a text: {quoted(str(error))}.") from error
 
 

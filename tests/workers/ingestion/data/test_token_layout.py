@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Regex, Tokenizer
 from tokenizers.models import BPE, WordLevel, WordPiece
-from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.pre_tokenizers import Split, Whitespace
 from tokenizers.processors import TemplateProcessing
 
 from app.contracts.problem import ProblemFound
-from workers.ingestion.data.token_layout import token_layout
+from workers.ingestion.data.token_layout import token_layout, understood
 
 WORDS = {"[UNK]": 0, "a": 1, "b": 2, "c": 3, "<s>": 4, "</s>": 5}
 TEMPLATES = {
@@ -68,3 +68,11 @@ def test_a_tokenizer_that_makes_nothing_of_a_letter_is_refused() -> None:
     tokenizer = Tokenizer(BPE({"b": 0}, []))
     with pytest.raises(ProblemFound, match="no token"):
         token_layout(tokenizer, pairs=True)
+
+
+def test_a_panic_of_the_tokenizers_library_is_a_problem_and_no_crash() -> None:
+    tokenizer = Tokenizer(WordLevel({"a": 0}, unk_token="a"))
+    tokenizer.pre_tokenizer = Split(Regex("(a+)+$"), "isolated")
+    with pytest.raises(ProblemFound) as found, understood():
+        tokenizer.encode_batch_fast(["a" * 40 + "b"])
+    assert found.value.problem.code == "tokenizer_invalid"
