@@ -49,6 +49,11 @@ async def _scrape(client: httpx2.AsyncClient) -> Page:
     return Page.of(response.text)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_else(database: Database) -> None:
+    database.empty()
+
+
 @pytest.fixture
 def worker(sessions: sessionmaker[Session]) -> Iterator[Presence]:
     presence = Presence("wrk_test", "host", 1, ["cpu", "inspect"], 2, "0")
