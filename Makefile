@@ -38,7 +38,7 @@ lint: $(INSTALLED)
 
 # two processes, each with servers of its own: most of the time of these tests is waiting for something real
 test: lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 25
 
 # real servers, real kills: some ten minutes on two cores; ends with one JSON line
 test-faults: $(INSTALLED)

@@ -32,7 +32,8 @@ class PeakMemory(threading.Thread):
         while not self.over.wait(0.05):
             for process in self.service.processes():
                 with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-                    if "workers.pipeline" in process.cmdline():
+                    # the sandbox's own process has the job's command in its command line
+                    if "workers.pipeline" in process.cmdline() and process.name() != "bwrap":
                         self._note(process.pid)
 
     def _note(self, pid: int) -> None:

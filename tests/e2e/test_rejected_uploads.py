@@ -42,7 +42,7 @@ def _short(model: ModelProto) -> None:
     [
         (tiny.model_bytes()[:-700], "onnx_parse_error"),
         (b"\x08\x09" + b"garbage" * 50, "onnx_parse_error"),
-        (tiny.model_bytes(edits=[_external]), "onnx_external_data_missing"),
+        (tiny.model_bytes(edits=[_external]), "onnx_external_data_escape"),
         (tiny.model_bytes(edits=[_custom]), "onnx_operator_not_allowed"),
         (tiny.model_bytes(edits=[_dangling]), "onnx_invalid"),
         (tiny.model_bytes(edits=[_short]), "onnx_invalid"),

@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import psutil
 import pytest
 
+from tests.e2e import tiny
 from tests.servers.folders import short_folder
 from tests.servers.service import Service, running_service, serve_command, start_service
 
@@ -104,10 +106,11 @@ def test_the_servers_of_root_run_as_somebody_else(service: Service) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_leaves_no_process_and_no_socket_and_a_restart_finds_everything(how: signal.Signals) -> None:
+    sent = tiny.npz_bytes(x=np.zeros((2, 2), np.float32))
     with short_folder() as folder:
         with running_service(folder) as first:
             with first.client() as http:
-                made = http.post("/v1/files?purpose=dataset", content=b"PK\x03\x04").json()
+                made = http.post("/v1/files?purpose=dataset", content=sent).json()
             tree = first.processes()
             assert len(tree) > 5
             assert first.stop(how) == 0
@@ -116,7 +119,7 @@ def test_a_stop_leaves_no_process_and_no_socket_and_a_restart_finds_everything(h
         assert left == []
         assert not (folder / "service.json").exists()
         with running_service(folder) as second, second.client() as http:
-            assert http.get(made["links"]["content"]).content == b"PK\x03\x04"
+            assert http.get(made["links"]["content"]).content == sent
 
 
 def test_a_stop_while_starting_leaves_nothing(tmp_path: Path) -> None:

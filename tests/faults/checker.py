@@ -214,7 +214,7 @@ INVARIANTS: dict[str, Callable[[Evidence], list[tuple[str, str]]]] = {
 
 
 def _stored(evidence: Evidence) -> tuple[StoredRow, ...]:
-    return (*evidence.artifacts, *evidence.files, *evidence.steps)
+    return (*evidence.artifacts, *evidence.files, *evidence.steps, *evidence.model_files)
 
 
 def _entries(evidence: Evidence, action: Action, outcome: Outcome) -> Iterator[Entry]:

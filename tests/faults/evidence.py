@@ -34,7 +34,7 @@ class JobRow:
 
 @dataclass(frozen=True)
 class StoredRow:
-    """A row that promises an object: a file, an artifact, or the kept result of a step."""
+    """A row that promises an object: a file, an artifact, the kept result of a step, or a part of a canonical model."""
 
     id: str
     tenant: str
@@ -72,6 +72,7 @@ class Evidence:
     artifacts: tuple[StoredRow, ...] = ()
     files: tuple[StoredRow, ...] = ()
     steps: tuple[StoredRow, ...] = ()
+    model_files: tuple[StoredRow, ...] = ()
     objects: Mapping[str, StoredObject] = field(default_factory=dict)
     """By key, without the store's prefix."""
     owners: Mapping[str, str] = field(default_factory=dict)
@@ -90,6 +91,10 @@ def gathered(fleet: Fleet, log: tuple[Entry, ...], *, locks_before: int, reporte
             artifacts=_stored(connection, "SELECT *, filename AS name FROM artifacts ORDER BY id"),
             files=_stored(connection, "SELECT *, filename AS name, NULL AS job_id FROM files ORDER BY id"),
             steps=_stored(connection, "SELECT *, key AS id FROM job_steps ORDER BY key"),
+            model_files=_stored(
+                connection,
+                "SELECT *, model_id || '/' || name AS id, NULL AS job_id FROM model_files ORDER BY model_id, name",
+            ),
             objects=_objects(fleet),
             owners=_owners(connection),
             remains=_remains(fleet, connection, locks_before),
