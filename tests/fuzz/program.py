@@ -9,7 +9,7 @@ import re
 import tokenize
 
 from app.contracts.problem import ProblemFound
-from workers.ingestion.program.expressions import check_expression
+from workers.ingestion.program.expressions import plain_expression
 from workers.ingestion.program.graph import checked_graph
 
 CODES = {"pt2_code_not_allowed", "pt2_invalid", "pt2_version_unsupported"}
@@ -19,22 +19,16 @@ HARMLESS = re.compile(f"{_SYMBOL}|{_WORDS}|[A-Z][A-Za-z]+")
 
 
 def one_input(data: bytes) -> None:
-    refused = _refused(data)
-    assert refused is None or refused in CODES
-    if refused is None and not data.startswith(b"{"):
-        _assert_plain(data.decode("utf-8", "replace"))
-
-
-def _refused(data: bytes) -> str | None:
-    """The code of the refusal."""
     try:
         if data.startswith(b"{"):
             json.dumps(checked_graph(data))
         else:
-            check_expression(data.decode("utf-8", "replace"))
+            _assert_plain(plain_expression(data.decode("utf-8", "replace")))
     except ProblemFound as found:
-        return found.problem.code
-    return None
+        code = found.problem.code
+    else:
+        return
+    assert code in CODES
 
 
 def _assert_plain(text: str) -> None:

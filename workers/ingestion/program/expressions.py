@@ -27,8 +27,11 @@ _ASSUMPTIONS = frozenset({"positive", "integer", "nonnegative", "nonzero", "real
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.Mod, ast.Div)
 
 
-def check_expression(text: object) -> None:
-    """Raises ProblemFound for whatever is not plain arithmetic over symbols."""
+def plain_expression(text: object) -> str:
+    """The same arithmetic, written anew: what torch evaluates is what was understood here.
+
+    Raises ProblemFound for whatever is not plain arithmetic over symbols.
+    """
     if not isinstance(text, str) or len(text) > _MAX_LENGTH:
         raise _refused(str(text))
     try:
@@ -37,12 +40,15 @@ def check_expression(text: object) -> None:
         raise _refused(text) from error
     if sum(1 for _ in ast.walk(tree)) > _MAX_NODES or not _is_plain(tree.body):
         raise _refused(text)
+    return ast.unparse(tree)
 
 
 def check_symbol(name: object) -> None:
-    """The name of a symbol by itself, or an expression of some, as keys of range constraints are."""
-    if not (isinstance(name, str) and _SYMBOL.fullmatch(name)):
-        check_expression(name)
+    """The name of a symbol, or arithmetic with some, as keys of range constraints are: these cannot be written anew."""
+    if isinstance(name, str) and _SYMBOL.fullmatch(name):
+        return
+    if plain_expression(name) != name:
+        raise _refused(str(name))
 
 
 def _is_plain(node: ast.expr) -> bool:

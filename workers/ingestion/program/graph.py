@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from app.contracts.problem import quoted, refuse
-from workers.ingestion.program.expressions import check_expression, check_symbol
+from workers.ingestion.program.expressions import check_symbol, plain_expression
 from workers.ingestion.strict_json import NotStrictJson, parse_json
 
 _SCHEMA_MAJOR = 8
@@ -83,7 +83,7 @@ def _check_fields(item: dict[str, Any]) -> None:
     for name in _CODE & item.keys():
         raise refuse("pt2_code_not_allowed", f"The graph holds {quoted(name)}, which torch would make code of.")
     if "expr_str" in item:
-        check_expression(item["expr_str"])
+        item["expr_str"] = plain_expression(item["expr_str"])
     if "target" in item and "inputs" in item:
         _check_target(item["target"])
         item["metadata"] = {}  # where in whose code the operator was: names that torch would look up
