@@ -12,7 +12,9 @@ def verdict(best: VariantOutcome, baseline: VariantOutcome, objective: Objective
         allowed = _points(objective.max_accuracy_drop or 0.0)
         return f"No candidate loses at most {allowed} of accuracy; the most accurate, {best.label}, has {facts}."
     if best.metrics.speedup is not None and best.metrics.speedup < 1.0:
-        return f"{best.label} is smaller but slower on this machine: {facts}."
+        smaller = best.metrics.size_bytes < baseline.metrics.size_bytes
+        how = "smaller but slower" if smaller else "neither smaller nor faster"
+        return f"{best.label} is {how} on this machine: {facts}."
     return f"{best.label} has {facts}."
 
 

@@ -96,3 +96,9 @@ def test_the_verdict_is_honest_about_speed(speedup: float, words: str) -> None:
     assert words in sentence
     assert "25% of its size" in sentence
     assert "98.00% of predictions" in sentence
+
+
+@pytest.mark.parametrize(("size", "words"), [(99, "is smaller but slower"), (209, "is neither smaller nor faster")])
+def test_the_verdict_on_a_slower_model_is_honest_about_its_size(size: int, words: str) -> None:
+    best = candidate("a", metrics(5.0, size=size, speedup=0.86))
+    assert words in verdict(best, BASELINE, Objective(), "no_objective")
