@@ -9,6 +9,17 @@ from tests.servers.postgres import Database, running_postgres
 from tests.servers.service import Service, running_service
 from tests.servers.valkey import running_valkey
 
+LONGEST_READABLE = 40
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes that were made on the spot (a zip has the time in it) must not name a test: both processes that share the
+    tests know them by their names. pytest numbers those that end up with the same one."""
+    if not isinstance(val, bytes):
+        return None
+    is_readable = len(val) <= LONGEST_READABLE and val.isascii() and val.decode().isprintable()
+    return None if is_readable else argname
+
 
 @pytest.fixture(scope="session")
 def database() -> Iterator[Database]:
