@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 USER = "nobody"
+ROOT = Path(__file__).parents[3]
 
 
 def output_as_nobody(script: str) -> str:
@@ -30,18 +31,18 @@ def output_as_nobody(script: str) -> str:
 
 
 def _opened(folder: Path) -> list[str]:
-    """Commands that show, in a mount namespace, Python's folder to everybody and nothing else of a closed one."""
-    python = Path(sys.base_prefix)
-    closed = [folder for folder in reversed(python.parents) if not folder.stat().st_mode & stat.S_IXOTH]
-    if not closed:
-        return []
-    return [
-        f"mkdir {folder}/python",
-        f"mount --bind {python} {folder}/python",
-        f"mount -t tmpfs -o mode=755 none {closed[0]}",
-        f"mkdir -p {python}",
-        f"mount --bind {folder}/python {python}",
-    ]
+    """Commands that show, in a mount namespace, Python's folders to everybody and nothing else of a closed one."""
+    needed = sorted({Path(sys.base_prefix), Path(sys.prefix), ROOT})
+    within = [path for path in needed if _closed_above(path) and not any(other in path.parents for other in needed)]
+    commands = [f"mkdir {folder}/{n} && mount --bind {path} {folder}/{n}" for n, path in enumerate(within)]
+    commands += [f"mount -t tmpfs -o mode=755 none {closed}" for closed in sorted({_closed_above(p) for p in within})]
+    commands += [f"mkdir -p {path} && mount --bind {folder}/{n} {path}" for n, path in enumerate(within)]
+    return commands
+
+
+def _closed_above(path: Path) -> str:
+    """The outermost folder on the way that others cannot enter; empty if there is none."""
+    return next((str(f) for f in reversed(path.parents) if not f.stat().st_mode & stat.S_IXOTH), "")
 
 
 def _printed(command: list[str], folder: Path) -> str:

@@ -12,7 +12,7 @@ from app.settings import Settings
 from app.tables import Job
 from app.tenancy import EVERY_TENANT, seen_by
 from tests.faults.proxy import HEALTHY, Faults, Proxy, running_proxy
-from tests.servers.postgres import Database
+from tests.servers.postgres import Database, running_postgres
 from tests.workers.supervision.conftest import ENDS_WELL, Perform, Sessions, error_of
 from workers.supervision.crew import worker_engine
 
@@ -20,6 +20,13 @@ LEASE_SECONDS = 3.0
 OUTAGE_SECONDS = 4.0
 WORKS_FOR_EVER = "time.sleep(600)"
 FAULTS = pytest.mark.parametrize("fault", [Faults(resets=True), Faults(is_black_hole=True)], ids=["cut", "silent"])
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[Database]:
+    """One of its own: an API on the shared one would reap a job whose lease has run out, as it should."""
+    with running_postgres() as running:
+        yield running
 
 
 @pytest.fixture
