@@ -13,7 +13,7 @@ from app.files.announced import announced_sha256
 from app.files.form import FormUpload
 from app.files.reception import Reception, receive_raw, too_large, uploads_folder
 from app.files.schemas import FileRead
-from app.files.sniff import Purpose, as_purpose
+from app.files.sniff import SNIFFED, Purpose, as_purpose
 from app.problems import documented
 from app.services import Services
 
@@ -50,13 +50,7 @@ _BODY: dict[str, Any] = {
         "checksum_mismatch",
         "upload_too_large",
         "unsupported_media_type",
-        "model_format_not_supported",
-        "dataset_format_not_supported",
-        "pt2_not_allowed",
-        "archive_corrupt",
-        "jsonl_invalid",
-        "csv_invalid",
-        "calibration_empty",
+        *SNIFFED,
         "insufficient_scratch",
         "quota_exceeded",
         "artifact_store_unavailable",

@@ -15,6 +15,17 @@ Format = UploadedModelFormat | UploadedDatasetFormat
 HEAD_BYTES = 512
 """Enough for every signature; tar's lies at 257, and the name of a zip's first entry is as long as it likes."""
 
+SNIFFED: tuple[ProblemCode, ...] = (
+    "model_format_not_supported",
+    "dataset_format_not_supported",
+    "pt2_not_allowed",
+    "archive_corrupt",
+    "jsonl_invalid",
+    "csv_invalid",
+    "calibration_empty",
+)
+"""What a file can be refused for here; each door that a file comes through documents them."""
+
 ACCEPTED_MODELS = (
     "Accepted: an .onnx file; a .zip, .tar or .tar.gz of one with its external data, or of a transformers checkpoint "
     "(config.json, .safetensors, tokenizer.json)."

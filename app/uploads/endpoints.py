@@ -11,7 +11,7 @@ from app.contracts.problem import ProblemFound, refuse
 from app.contracts.status import UploadStatus
 from app.database import Transaction, committed, tenant_session
 from app.files.announced import announced_sha256
-from app.files.sniff import as_purpose, require_format
+from app.files.sniff import SNIFFED, as_purpose, require_format
 from app.idempotency.dependency import OncePerKey
 from app.idempotency.service import PROBLEMS
 from app.pagination import Listing, PageQuery, listing, one_page
@@ -153,13 +153,7 @@ async def create_part_urls(
         "upload_complete",
         "upload_expired",
         "upload_stalled",
-        "model_format_not_supported",
-        "dataset_format_not_supported",
-        "pt2_not_allowed",
-        "archive_corrupt",
-        "jsonl_invalid",
-        "csv_invalid",
-        "calibration_empty",
+        *SNIFFED,
         "artifact_store_unavailable",
     ),
 )
