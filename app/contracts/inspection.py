@@ -64,6 +64,9 @@ class ModelInspection(Contract):
     op_counts: dict[str, int]
     parameters: int
     """Number of elements in all initializers and constants."""
+    multiplications_per_sample: int | None = None
+    """In convolutions, products of matrices and recurrences; open extents count as 224 for images and 128 elsewhere.
+    Null where shapes do not tell it."""
     already_quantized: bool
     parameters_by_dtype: dict[str, int] = Field(default_factory=dict)
     coverage: dict[str, TargetCoverage] = Field(default_factory=dict)

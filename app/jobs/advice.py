@@ -1,5 +1,6 @@
 """What a user should know of a job before it runs and that stops nothing. Answered from rows alone, in no time."""
 
+import math
 from collections.abc import Iterator
 
 from app.contracts.fit import effective_preparation
@@ -29,6 +30,7 @@ def find_advice(wanted: JobValidate, named: Named, *, memory_limit_bytes: int | 
             inspection = data and data.inspection
             if inspection is not None:
                 found += _about_values(model, inspection)
+    found += _about_resolution(wanted, named)
     calibration = named.calibration and named.calibration.inspection
     if calibration is not None and wanted.recipe.resolve().method == "static":
         found += _about_amount(calibration)
@@ -66,6 +68,20 @@ def _about_evaluation(named: Named) -> Iterator[Notice]:
             detail=f"The evaluation data {how}: quality will be measured on the data that sets the ranges, which "
             "flatters it.",
         )
+
+
+def _about_resolution(wanted: JobValidate, named: Named) -> Iterator[Notice]:
+    """Accuracy changes in steps of one sample."""
+    limit = wanted.objective.max_accuracy_drop
+    evaluation = named.evaluation and named.evaluation.inspection
+    if limit is None or evaluation is None or not 0 < limit * evaluation.num_samples < 1:
+        return
+    yield Notice(
+        code="few_evaluation_samples",
+        detail=f"One of the {evaluation.num_samples} evaluation samples is {1 / evaluation.num_samples:.2%} of the "
+        f"accuracy, more than the loss of {limit:.2%} that is allowed: no answer may change. With "
+        f"{math.ceil(1 / limit)} samples one may.",
+    )
 
 
 def _sameness(calibration: NamedDataset, evaluation: NamedDataset) -> str | None:

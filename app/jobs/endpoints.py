@@ -61,7 +61,11 @@ async def create_job(
 
     async def work() -> JobRead:
         row = await submission.create(
-            session, body, tenant_id=caller.tenant_id, max_attempts=services.settings.max_attempts
+            session,
+            body,
+            tenant_id=caller.tenant_id,
+            max_attempts=services.settings.max_attempts,
+            memory_limit_bytes=_memory_limit(services.settings),
         )
         await session.refresh(row)
         response.headers["Location"] = f"/v1/jobs/{row.id}"
@@ -79,10 +83,9 @@ async def create_job(
 )
 async def validate_job(body: JobValidate, caller: Caller, session: Transaction, services: Services) -> ValidationRead:
     """What would become of a job; nothing is stored, and nothing is run. Data sets may be left out."""
-    problems, warnings = await submission.validate(
+    return await submission.validate(
         session, body, tenant_id=caller.tenant_id, memory_limit_bytes=_memory_limit(services.settings)
     )
-    return ValidationRead(ok=not problems, problems=problems, warnings=warnings, resolved_recipe=body.recipe.resolve())
 
 
 def _memory_limit(settings: Settings) -> int | None:

@@ -118,8 +118,27 @@ class JobRead(BaseModel):
         here = f"/v1/jobs/{row.id}"
         fields: dict[str, Any] = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
         fields["done"] = row.status in TERMINAL
+        fields["warnings"] = _warnings(row)
         fields["links"] = {"self": here, **{name: f"{here}/{name}" for name in _PARTS}}
         return cls.model_validate(fields)
+
+
+def _warnings(row: Job) -> list[dict[str, Any]]:
+    """What was foreseen, then what was found; where the work found it as well, its own words count."""
+    found = {warning["code"] for warning in row.warnings}
+    return [*(notice for notice in row.advice if notice["code"] not in found), *row.warnings]
+
+
+class JobEstimate(BaseModel):
+    """What a job would take, roughly. What nothing is known of is null."""
+
+    peak_memory_bytes: int | None
+    quantized_bytes: int | None
+    """Size of the int8 model."""
+    seconds: float | None
+    """From the start of the work to its end: as long as comparable jobs took here."""
+    comparable_jobs: int
+    """Finished jobs with the same preset that `seconds` follows from."""
 
 
 class ValidationRead(BaseModel):
@@ -129,3 +148,5 @@ class ValidationRead(BaseModel):
     problems: list[Problem]
     warnings: list[Notice]
     resolved_recipe: Recipe
+    estimate: JobEstimate | None
+    """Null while the model is not ready."""

@@ -5,13 +5,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.contracts.codes import ProblemCode
 from app.contracts.fit import check_fit
 from app.contracts.fit_labels import check_labels
-from app.contracts.inspection import DatasetInspection, ModelInspection, Notice
+from app.contracts.inspection import DatasetInspection, ModelInspection
 from app.contracts.problem import Problem, ProblemDetail, ProblemFound, problem, quoted
 from app.contracts.status import JobKind, ResourceStatus
 from app.ids import new_id
 from app.jobs.advice import find_advice
+from app.jobs.duration import estimate_duration
 from app.jobs.named import Named, NamedDataset, look_up
-from app.jobs.schemas import JobCreate, JobValidate
+from app.jobs.schemas import JobCreate, JobEstimate, JobValidate, ValidationRead
 from app.jobs.targets import QUEUE_OF_TARGET
 from app.observability import correlation
 from app.quotas.service import require_queue_slot
@@ -27,11 +28,15 @@ async def enqueue(session: AsyncSession, job: Job) -> None:
     await session.flush()
 
 
-async def create(session: AsyncSession, wanted: JobCreate, *, tenant_id: str, max_attempts: int) -> Job:
+async def create(
+    session: AsyncSession, wanted: JobCreate, *, tenant_id: str, max_attempts: int, memory_limit_bytes: int | None
+) -> Job:
     """Queue a quantize job, or raise the first of its problems."""
-    problems = find_problems(wanted, await look_up(session, wanted, tenant_id=tenant_id))
+    named = await look_up(session, wanted, tenant_id=tenant_id)
+    problems = find_problems(wanted, named)
     if problems:
         raise ProblemFound(problems[0])
+    advice = find_advice(wanted, named, memory_limit_bytes=memory_limit_bytes)
     job = Job(
         id=new_id("job"),
         tenant_id=tenant_id,
@@ -45,6 +50,7 @@ async def create(session: AsyncSession, wanted: JobCreate, *, tenant_id: str, ma
         recipe=wanted.recipe.resolve().model_dump(mode="json"),
         objective=wanted.objective.model_dump(mode="json"),
         benchmark=wanted.benchmark.model_dump(mode="json"),
+        advice=[notice.model_dump() for notice in advice],
         labels=wanted.labels,
         seed=wanted.seed,
         priority=wanted.priority,
@@ -58,10 +64,30 @@ async def create(session: AsyncSession, wanted: JobCreate, *, tenant_id: str, ma
 
 async def validate(
     session: AsyncSession, wanted: JobValidate, *, tenant_id: str, memory_limit_bytes: int | None
-) -> tuple[list[Problem], list[Notice]]:
-    """What would stop a job, and what its owner should know before it starts."""
+) -> ValidationRead:
+    """What would stop a job, what its owner should know before it starts, and what it would take."""
     named = await look_up(session, wanted, tenant_id=tenant_id)
-    return find_problems(wanted, named), find_advice(wanted, named, memory_limit_bytes=memory_limit_bytes)
+    problems = find_problems(wanted, named)
+    return ValidationRead(
+        ok=not problems,
+        problems=problems,
+        warnings=find_advice(wanted, named, memory_limit_bytes=memory_limit_bytes),
+        resolved_recipe=wanted.recipe.resolve(),
+        estimate=await _estimate(session, wanted, named, tenant_id=tenant_id),
+    )
+
+
+async def _estimate(session: AsyncSession, wanted: JobValidate, named: Named, *, tenant_id: str) -> JobEstimate | None:
+    model = named.model_inspection
+    if model is None:
+        return None
+    duration = await estimate_duration(session, wanted, named, tenant_id=tenant_id)
+    return JobEstimate(
+        peak_memory_bytes=model.estimate and model.estimate.peak_memory_bytes,
+        quantized_bytes=model.estimate and model.estimate.quantized_bytes,
+        seconds=duration and round(duration.seconds, 1),
+        comparable_jobs=duration.jobs if duration else 0,
+    )
 
 
 def find_problems(wanted: JobValidate, named: Named) -> list[Problem]:

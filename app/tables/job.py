@@ -59,6 +59,8 @@ class Job(TenantOwned, Base):
     recipe: Mapped[JsonObject | None]
     objective: Mapped[JsonObject | None]
     benchmark: Mapped[JsonObject | None]
+    advice: Mapped[list[JsonObject]] = mapped_column(server_default=text("'[]'"), default=list)
+    """What its owner was told when it was made. `warnings` are of the attempt that runs or ran last."""
     labels: Mapped[dict[str, str]] = mapped_column(default=dict)
     seed: Mapped[int] = mapped_column(BigInteger, default=0)
 

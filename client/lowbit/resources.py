@@ -140,6 +140,8 @@ class Model(Inspectable):
     coverage: NotRequired[dict[str, TargetCoverage] | None]
     """By target."""
     estimate: NotRequired[Estimate | None]
+    multiplications_per_sample: NotRequired[int | None]
+    """Open extents count as 224 for images and 128 elsewhere."""
     parameters_by_dtype: NotRequired[dict[str, int] | None]
     inputs: list[Tensor] | None
     outputs: list[Tensor] | None
@@ -300,6 +302,17 @@ class JobRequest(TypedDict):
     seed: NotRequired[int]
 
 
+class JobEstimate(TypedDict):
+    """What a job would take, roughly. What nothing is known of is null."""
+
+    peak_memory_bytes: int | None
+    quantized_bytes: int | None
+    seconds: float | None
+    """As long as comparable jobs took there."""
+    comparable_jobs: int
+    """Finished jobs with the same preset that `seconds` follows from."""
+
+
 class Validation(TypedDict):
     """The answer to a dry run."""
 
@@ -307,6 +320,8 @@ class Validation(TypedDict):
     problems: list[RawProblem]
     warnings: list[Notice]
     resolved_recipe: dict[str, Any] | None
+    estimate: NotRequired[JobEstimate | None]
+    """Null while the model is not ready."""
 
 
 class JobData(TypedDict):

@@ -14,6 +14,7 @@ from workers.ingestion.onnx_model.parse import load_model
 from workers.pipeline.coverage import coverage_of
 from workers.pipeline.estimate import estimate_of
 from workers.pipeline.model_sources import ingest
+from workers.pipeline.multiplications import multiplications_per_sample
 from workers.pipeline.onnx_walk import every_node, every_tensor
 from workers.pipeline.protocol import OUTPUT_FOLDER, InspectModelTask, ModelInspected
 from workers.pipeline.reporter import Reporter
@@ -38,9 +39,13 @@ def inspect_model(task: InspectModelTask, scratch: Path, reporter: Reporter) -> 
         raise refuse("model_not_runnable", quoted(error.reason)) from error
     inspection = describe(found.model)
     if not inspection.inputs:
-        raise refuse("onnx_invalid", "The model has no inputs.")
+        raise refuse("onnx_invalid", "The model has no inputs.", hint="Export it with the inputs that data is for.")
     coverage = {} if inspection.already_quantized else coverage_of(found.model, output)
-    told = {**found.facts, "coverage": coverage, "estimate": estimate_of(found.model, coverage)}
+    inspection = inspection.model_copy(update={**found.facts, "coverage": coverage})
+    told = {
+        "estimate": estimate_of(found.model, coverage),
+        "multiplications_per_sample": multiplications_per_sample(found.model, inspection),
+    }
     return ModelInspected(
         inspection=inspection.model_copy(update=told), files=found.files, warnings=tuple(reporter.warnings)
     )

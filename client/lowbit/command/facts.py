@@ -71,6 +71,8 @@ def _of_model(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if estimate := model.get("estimate"):
         memory, quantized = size(estimate["peak_memory_bytes"]), size(estimate["quantized_bytes"])
         yield "estimate", f"about {memory} of memory for a job, {quantized} as int8"
+    if multiplications := model.get("multiplications_per_sample"):
+        yield "multiplications", f"about {multiplications / 1e6:,.1f} million for each sample"
 
 
 def _of_dataset(dataset: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

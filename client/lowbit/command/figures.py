@@ -39,3 +39,12 @@ def decibels(value: float | None) -> str:
 
 def factor(value: float | None) -> str:
     return NOT_MEASURED if value is None else f"{value:.2f}x"
+
+
+def roughly(seconds: float | None) -> str:
+    """A duration that nobody knows to the second: 40 s, 3 min, 2.5 h."""
+    if seconds is None:
+        return NOT_MEASURED
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"

@@ -1,18 +1,22 @@
-"""A database session on real Postgres, and jobs to play with."""
+"""A database session on real Postgres, jobs to play with, and what a worker has inspected."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
+from app.contracts.inspection import DatasetInspection, ModelInspection
 from app.contracts.status import JobStatus
 from app.ids import new_id
-from app.tables import DEFAULT_TENANT_ID, Job
+from app.tables import DEFAULT_TENANT_ID, Dataset, File, Job, Model
 from app.tenancy import EVERY_TENANT, seen_by
+from tests.servers.api import Api
 from tests.servers.postgres import Database
 
 MakeJob = Callable[..., Job]
+Ready = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +54,42 @@ def make_job(sessions: sessionmaker[Session]) -> Iterator[MakeJob]:
     yield make
     with sessions.begin() as session:
         session.execute(text("DELETE FROM jobs"))
+
+
+@pytest.fixture(scope="module")
+def tenant(api: Api, request: pytest.FixtureRequest) -> tuple[str, str]:
+    return api.tenant(request.module.__name__.rpartition(".")[2])
+
+
+@pytest.fixture
+def http(api: Api, tenant: tuple[str, str]) -> Any:
+    with api.client(tenant[1]) as client:
+        yield client
+
+
+@pytest.fixture
+def ready(database: Database, tenant: tuple[str, str]) -> Any:
+    """Makes a model or a data set that a worker has inspected."""
+    engine = create_engine(database.url, poolclass=NullPool)
+
+    def make(inspection: ModelInspection | DatasetInspection, *, sha256: str | None = None) -> str:
+        table, purpose, prefix = (
+            (Model, "model", "mdl") if isinstance(inspection, ModelInspection) else (Dataset, "dataset", "ds")
+        )
+        tenant_id = tenant[0]
+        with Session(engine, info=seen_by(tenant_id)) as session, session.begin():
+            file = File(
+                id=new_id("file"), tenant_id=tenant_id, filename="f", purpose=purpose, format=inspection.format,
+                bytes=1, sha256=sha256 or new_id("file"),
+            )  # fmt: skip
+            session.add(file)
+            session.flush()
+            row = table(
+                id=new_id(prefix), tenant_id=tenant_id, name="r", file_id=file.id, format=inspection.format,
+                status="ready", inspection=inspection.model_dump(mode="json"),
+            )  # fmt: skip
+            session.add(row)
+            return row.id
+
+    yield make
+    engine.dispose()

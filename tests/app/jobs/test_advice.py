@@ -64,6 +64,20 @@ def test_data_that_calibrates_and_evaluates_at_once_is_named(changes: dict[str, 
     assert told in found[code]
 
 
+def test_an_accuracy_limit_finer_than_one_sample_is_named() -> None:
+    """0.5 points are half of one of 100 samples; with 200 they are one."""
+    objective = {"max_accuracy_drop": 0.005}
+    few, enough = (dataset(plenty(num_samples=n), name="ds_2", sha256="b") for n in (100, 200))
+    found = advice(model(PICTURE), dataset(plenty()), few, objective=objective)
+    assert list(found) == ["few_evaluation_samples"]
+    assert "1.00% of the accuracy" in found["few_evaluation_samples"]
+    assert "0.50%" in found["few_evaluation_samples"]
+    assert "200 samples" in found["few_evaluation_samples"]
+    assert advice(model(PICTURE), dataset(plenty()), enough, objective=objective) == {}
+    # no loss at all can be kept whatever the number
+    assert advice(model(PICTURE), dataset(plenty()), few, objective={"max_accuracy_drop": 0.0}) == {}
+
+
 def test_samples_that_differ_are_no_calibration_data() -> None:
     one, other = (plenty(sample_digest=digest * 64) for digest in "de")
     assert advice(model(PICTURE), dataset(one), dataset(other, name="ds_2", sha256="b")) == {}

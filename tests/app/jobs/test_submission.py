@@ -1,22 +1,17 @@
 """What is known to fail is refused, and what is worth knowing said, from rows alone. No worker is there."""
 
-from collections.abc import Callable
 from typing import Any
 
 import httpx2
 import pytest
-from sqlalchemy import NullPool, create_engine
-from sqlalchemy.orm import Session
+from sqlalchemy import update
 
-from app.contracts.inspection import DatasetInspection, ModelInspection, TokenizerInspection
+from app.contracts.inspection import DatasetInspection, Estimate, TokenizerInspection
 from app.contracts.preparation import TextPreparation
-from app.ids import new_id
-from app.tables import Dataset, File, Model
-from app.tenancy import seen_by
+from app.tables import Job
 from tests.app.contracts.inspections import data, model
+from tests.app.jobs.conftest import Ready
 from tests.e2e.conversation import is_problem
-from tests.servers.api import Api
-from tests.servers.postgres import Database
 
 READER = model(
     ("input_ids", "int64", ("n", "t")),
@@ -25,47 +20,6 @@ READER = model(
 )
 REVIEWS = data(("text", "string", (99,)), format="jsonl", preparation=TextPreparation())
 NUMBERS = data(("input_ids", "int64", (99, 8)), ("labels", "int64", (99,), (0, 1)), has_labels=True)
-
-Ready = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def tenant(api: Api) -> tuple[str, str]:
-    return api.tenant("submitting")
-
-
-@pytest.fixture
-def http(api: Api, tenant: tuple[str, str]) -> Any:
-    with api.client(tenant[1]) as client:
-        yield client
-
-
-@pytest.fixture
-def ready(database: Database, tenant: tuple[str, str]) -> Any:
-    """Makes a model or a data set that a worker has inspected."""
-    engine = create_engine(database.url, poolclass=NullPool)
-
-    def make(inspection: ModelInspection | DatasetInspection, *, sha256: str | None = None) -> str:
-        table, purpose, prefix = (
-            (Model, "model", "mdl") if isinstance(inspection, ModelInspection) else (Dataset, "dataset", "ds")
-        )
-        tenant_id = tenant[0]
-        with Session(engine, info=seen_by(tenant_id)) as session, session.begin():
-            file = File(
-                id=new_id("file"), tenant_id=tenant_id, filename="f", purpose=purpose, format=inspection.format,
-                bytes=1, sha256=sha256 or new_id("file"),
-            )  # fmt: skip
-            session.add(file)
-            session.flush()
-            row = table(
-                id=new_id(prefix), tenant_id=tenant_id, name="r", file_id=file.id, format=inspection.format,
-                status="ready", inspection=inspection.model_dump(mode="json"),
-            )  # fmt: skip
-            session.add(row)
-            return row.id
-
-    yield make
-    engine.dispose()
 
 
 def validate(http: httpx2.Client, **body: Any) -> dict[str, Any]:
@@ -159,3 +113,29 @@ def test_warnings_come_from_the_rows_alone(http: httpx2.Client, ready: Ready) ->
     assert found["ok"]
     assert codes(found["warnings"]) == ["evaluation_is_calibration", "few_samples"]
     assert all(warning["detail"] for warning in found["warnings"])
+
+
+def test_what_was_foreseen_stays_with_the_job(http: httpx2.Client, ready: Ready, sessions: Any) -> None:
+    """Whatever its attempts say; where they find the same, they say it once, in their own words."""
+    few = ready(NUMBERS.model_copy(update={"num_samples": 3}))
+    body = {"model_id": ready(READER), "calibration_dataset_id": few}
+    made = http.post("/v1/jobs", json=body).json()
+    assert made["warnings"] == validate(http, **body)["warnings"]
+    assert codes(made["warnings"]) == ["evaluated_on_calibration_data", "few_samples"]
+    found = [{"code": code, "detail": "Found."} for code in ("evaluated_on_calibration_data", "not_comparable")]
+    with sessions.begin() as session:
+        session.execute(update(Job).where(Job.id == made["id"]).values(warnings=found, version=Job.version + 1))
+    shown = http.get(f"/v1/jobs/{made['id']}").json()["warnings"]
+    assert codes(shown) == ["few_samples", "evaluated_on_calibration_data", "not_comparable"]
+    assert shown[1]["detail"] == "Found."
+    http.post(f"/v1/jobs/{made['id']}/cancel")
+
+
+def test_what_a_job_would_take_is_foreseen_with_the_model(http: httpx2.Client, ready: Ready) -> None:
+    weighed = READER.model_copy(update={"estimate": Estimate(peak_memory_bytes=5, quantized_bytes=3)})
+    nothing = {"seconds": None, "comparable_jobs": 0}
+    foreseen = validate(http, model_id=ready(weighed))["estimate"]
+    assert foreseen == {"peak_memory_bytes": 5, "quantized_bytes": 3, **nothing}
+    foreseen = validate(http, model_id=ready(READER))["estimate"]
+    assert foreseen == {"peak_memory_bytes": None, "quantized_bytes": None, **nothing}
+    assert validate(http, model_id="mdl_" + "0" * 32)["estimate"] is None

@@ -43,6 +43,7 @@ def test_a_checkpoint_is_shown_with_what_it_does_and_what_of_it_can_be_quantized
             }
         },
         "estimate": {"peak_memory_bytes": 1_200_000_000, "quantized_bytes": 23_000_000},
+        "multiplications_per_sample": 1_434_600_192,
     }
     assert facts(model) == SHOWN | {
         "format": "transformers",
@@ -52,6 +53,7 @@ def test_a_checkpoint_is_shown_with_what_it_does_and_what_of_it_can_be_quantized
         "coverage onnxruntime-cpu": "37 of 42 operators, 10617216 parameters; "
         "3 in float: Two activations are multiplied; 2 in float: Not a kernel",
         "estimate": "about 1.2 GB of memory for a job, 23.0 MB as int8",
+        "multiplications": "about 1,434.6 million for each sample",
     }
 
 

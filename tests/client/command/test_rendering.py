@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 import typer
-from lowbit.command.figures import decibels, factor, milliseconds, points, share, size
+from lowbit.command.dry_run import report_dry_run
+from lowbit.command.figures import decibels, factor, milliseconds, points, roughly, share, size
 from lowbit.command.following import conclude, leave
 from lowbit.command.layers import print_layers
 from lowbit.command.options import Format
@@ -16,6 +17,7 @@ from lowbit.folder_contents import Contents
 from lowbit.folder_walk import Member
 from lowbit.job import Job
 from lowbit.problem import Problem
+from lowbit.resources import JobEstimate, Validation
 
 from tests.client.jobs_on_paper import job, metrics, result
 from tests.client.layers_on_paper import FIGURES, layer
@@ -61,6 +63,36 @@ def test_a_table_lines_up_and_cuts_nothing(capsys: pytest.CaptureFixture[str]) -
 
 def test_a_name_cannot_steer_the_terminal() -> None:
     assert printable("a\x1b[2Jb\r") == "a\N{REPLACEMENT CHARACTER}[2Jb\N{REPLACEMENT CHARACTER}"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-"), (0.4, "0 s"), (99, "99 s"), (100, "2 min"), (5999, "100 min"), (6000, "1.7 h")],
+)
+def test_durations_that_are_estimates(seconds: float | None, text: str) -> None:
+    assert roughly(seconds) == text
+
+
+def test_a_dry_run_tells_what_the_job_would_take(capsys: pytest.CaptureFixture[str]) -> None:
+    estimate: JobEstimate = {
+        "peak_memory_bytes": 1_200_000_000, "quantized_bytes": 23_000_000, "seconds": 150.0, "comparable_jobs": 2
+    }  # fmt: skip
+    answer: Validation = {
+        "ok": True, "problems": [], "warnings": [{"code": "few_samples", "detail": "Few."}],
+        "resolved_recipe": {"preset": "int8-fast"}, "estimate": estimate,
+    }  # fmt: skip
+    report_dry_run(answer, Format.HUMAN)
+    *_, memory, time, warning = capsys.readouterr().out.splitlines()
+    assert memory == "It may take about 1.2 GB of memory; an int8 model has about 23.0 MB."
+    assert time == "It may take about 2 min, judged by 2 finished jobs with this preset."
+    assert warning == "Warning: Few."
+    # nothing is known yet, or an older service does not tell
+    unknown: JobEstimate = {
+        "peak_memory_bytes": None, "quantized_bytes": None, "seconds": None, "comparable_jobs": 0
+    }  # fmt: skip
+    for left in (unknown, None):
+        report_dry_run({**answer, "estimate": left}, Format.HUMAN)
+        assert "It may take" not in capsys.readouterr().out
 
 
 def test_a_finished_job_prints_the_comparison_the_verdict_and_the_files(capsys: pytest.CaptureFixture[str]) -> None:
