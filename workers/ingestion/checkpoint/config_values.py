@@ -111,10 +111,10 @@ VALUES: Mapping[str, Rule] = {
     "num_hidden_layers": _LAYERS, "n_layer": _LAYERS, "n_layers": _LAYERS,
     "num_attention_heads": _HEADS, "n_head": _HEADS, "n_heads": _HEADS,
     "num_key_value_heads": or_null(_HEADS),
-    "head_dim": or_null(whole(1, 4096)),
+    "head_dim": or_null(whole(1, 4096)), "attention_head_size": whole(1, 4096),
     "num_hidden_groups": whole(1, 64), "inner_group_num": whole(1, 8),
     "num_feedforward_networks": whole(1, 16), "intra_bottleneck_size": _WIDTH,
-    "pooler_output_size": or_null(_WIDTH),
+    "pooler_output_size": or_null(_WIDTH), "pooler_hidden_size": _WIDTH,
     "hidden_sizes": _STAGE_WIDTHS, "depths": list_of(whole(1, 128), 16), "num_stages": whole(1, 16),
     "num_heads": list_of(_HEADS, 16),
     "num_channels": either(only(1), only(3)),
@@ -132,6 +132,7 @@ VALUES: Mapping[str, Rule] = {
     "pos_att_type": or_null(
         either(word("", "c2p", "p2c", "c2p|p2c", "p2c|c2p"), list_of(word("c2p", "p2c"), 4), only([]))
     ),
+    "conv_kernel_size": only(0, 1, 3, 5, 7, 9, None), "conv_act": _ACTIVATION,
     "norm_rel_ebd": word("none", "layer_norm"),
     # tokens
     "pad_token_id": _TOKEN, "bos_token_id": _TOKENS, "eos_token_id": _TOKENS,
@@ -174,12 +175,13 @@ REQUIRED: Mapping[str, Rule] = {
     "chunk_size_feed_forward": only(0, None),
     "pretraining_tp": only(1, None),
     "pruned_heads": only({}, None),
-    "conv_kernel_size": only(0, None),
+    "conv_groups": only(1, None),
 }
 """Settings of which one value is supported: another would be another network."""
 
 SPELLED_BEFORE = frozenset(
     {
+        "attention_head_size", "conv_act", "conv_groups", "conv_kernel_size", "pooler_hidden_size",
         "global_attn_every_n_layers", "global_rope_theta", "local_rope_theta", "norm_rel_ebd", "partial_rotary_factor",
         "position_buckets", "rope_scaling", "rope_theta", "rotary_emb_base", "rotary_pct", "share_att_key",
     }

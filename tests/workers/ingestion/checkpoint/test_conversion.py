@@ -93,6 +93,20 @@ def test_the_exported_graph_computes_what_the_model_does(
     model = save(folder, model_type, task)
     found = export_checkpoint(folder, output, reporter)
     assert (found.task, found.files, found.tokenizer) == (str(task), ("model.onnx",), None)
+    assert_same_answers(model, task, output)
+
+
+def test_so_does_one_with_a_convolution_beside_its_first_layer(folder: Path, output: Path, reporter: Any) -> None:
+    """As the published models of DeBERTa v2 have it, and those of v3 do not."""
+    model = save(folder, "deberta-v2", FEATURES, conv_kernel_size=3, conv_act="gelu", attention_head_size=8)
+    export_checkpoint(folder, output, reporter)
+    operators = {node.op_type for node in onnx.load(output / "model.onnx").graph.node}
+    assert {"Conv", "Erf"} <= operators
+    assert reporter.warnings == []
+    assert_same_answers(model, FEATURES, output)
+
+
+def assert_same_answers(model: Any, task: Any, output: Path) -> None:
     onnx.checker.check_model(output / "model.onnx", full_check=True)
     session = ort.InferenceSession(output / "model.onnx", providers=["CPUExecutionProvider"])
     names = tuple(i.name for i in session.get_inputs())
