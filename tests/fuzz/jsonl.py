@@ -43,4 +43,4 @@ def _read(path: Path) -> list[dict[str, Any]] | str:
 if __name__ == "__main__":
     from tests.fuzz.fuzzing import fuzz
 
-    fuzz("jsonl", instrument=["workers.ingestion.data", "workers.ingestion.strict_json"])
+    fuzz("jsonl", instrument=["workers.ingestion.data", "app.contracts.strict_json"])

@@ -87,7 +87,7 @@ def _section(name: str, found: object) -> object:
     for part in _parts(found):
         kind = part.get("type")
         # within components lie settings and tokens too, some of which have types of their own
-        if part is found and kind not in _KINDS[name]:
+        if part is found and not _is_one_of(kind, _KINDS[name]):
             raise invalid(f"has a {name} of an unknown kind: {quoted(str(kind))}")
         growth *= _growth(part)
     if growth > _MAX_GROWTH:
@@ -100,8 +100,12 @@ def _check_nested(name: str, found: object) -> None:
     for part in _parts(found):
         for inner in _components(part):
             kind = inner.get("type") if isinstance(inner, dict) else None
-            if kind not in _KINDS[name]:
+            if not _is_one_of(kind, _KINDS[name]):
                 raise invalid(f"has a {name} of an unknown kind: {quoted(str(kind))}")
+
+
+def _is_one_of(kind: object, known: frozenset[str]) -> bool:
+    return isinstance(kind, str) and kind in known
 
 
 def _components(part: Mapping[str, object]) -> list[object]:
@@ -166,7 +170,7 @@ def _model(found: object) -> tuple[dict[str, object], dict[str, int]]:
     if not isinstance(found, dict):
         raise invalid("has no model")
     kind = found.get("type", _kind_by_members(found))
-    if kind not in _MODELS:
+    if not _is_one_of(kind, _MODELS):
         raise invalid(f"has a model of an unknown kind: {quoted(str(kind))}")
     vocabulary = _scored(found.get("vocab")) if kind == "Unigram" else _numbered(found.get("vocab"))
     _check_merges(found.get("merges"))

@@ -8,8 +8,8 @@ import re
 from typing import Any
 
 from app.contracts.problem import quoted, refuse
+from app.contracts.strict_json import NotStrictJson, parse_json
 from workers.ingestion.program.expressions import check_symbol, plain_expression
-from workers.ingestion.strict_json import NotStrictJson, parse_json
 
 _SCHEMA_MAJOR = 8
 
@@ -23,7 +23,8 @@ _ON_EXTENTS = frozenset(
 _NO_PART_OF_A_MODEL = frozenset({"from_file", "set_", "_to_cpu", "record_stream", "resize_"})
 """Operators of aten that open files or change storage."""
 _CODE = frozenset({"as_custom_obj", "as_operator", "custom_obj", "as_graph"})
-_TREES = frozenset({"builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict", None})
+# looked up by what a file holds, which may be nothing that has a hash: so it is no set
+_TREES = ("builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict", None)
 _BY_NAME = frozenset({"tensor_values", "sym_int_values", "sym_bool_values", "sym_float_values", "range_constraints"})
 _PROGRAM_FIELDS = frozenset(
     {
@@ -46,7 +47,10 @@ def checked_graph(data: bytes) -> dict[str, Any]:
         detail = f"The program has schema {quoted(str(schema))}; {_SCHEMA_MAJOR}.x is supported."
         raise refuse("pt2_version_unsupported", detail)
     _walk(program)
-    for name in program.get("range_constraints") or {}:
+    constraints = program.get("range_constraints") or {}
+    if not isinstance(constraints, dict):
+        raise refuse("pt2_invalid", "The bounds of the extents have not the form that torch writes.")
+    for name in constraints:
         check_symbol(name)
     # what guards check is what the extents say already
     return {**program, "guards_code": [], "verifiers": ["TRAINING"]}

@@ -42,7 +42,10 @@ def _check_row(name: str, row: object, folder: str, prefix: str, sizes: Mapping[
 
 
 def _fits(meta: object, size: int) -> bool:
-    if not isinstance(meta, dict) or meta.get("layout") != _STRIDED or meta.get("dtype") not in _ITEM_BYTES:
+    if not isinstance(meta, dict) or meta.get("layout") != _STRIDED:
+        return False
+    dtype = meta.get("dtype")
+    if type(dtype) is not int or dtype not in _ITEM_BYTES:
         return False
     sizes, strides = _integers(meta.get("sizes")), _integers(meta.get("strides"))
     offset = _integers([meta.get("storage_offset")])
@@ -51,7 +54,7 @@ def _fits(meta: object, size: int) -> bool:
     if min([*sizes, *strides, *offset]) < 0 or meta.get("device") != {"type": "cpu", "index": None}:
         return False
     last = offset[0] + sum((extent - 1) * stride for extent, stride in zip(sizes, strides, strict=True))
-    item = _ITEM_BYTES[meta["dtype"]]
+    item = _ITEM_BYTES[dtype]
     return size % item == 0 and (0 in sizes or (last + 1) * item <= size)
 
 

@@ -1,0 +1,39 @@
+"""Any bytes as a model: a problem with a code, or a model without functions, whose names are one tensor's each.
+
+What the checks let through is written out by the format's own inliner, which must not crash on it.
+"""
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from app.contracts.problem import ProblemFound
+from workers.ingestion.onnx_model.beside import FilesBeside
+from workers.ingestion.onnx_model.functions import inlined
+from workers.pipeline.model_rules import refuse_unreadable
+
+CODES = {
+    "onnx_parse_error", "onnx_invalid", "onnx_opset_unsupported", "onnx_operator_not_allowed", "onnx_tensor_too_large",
+    "onnx_external_data_missing", "onnx_external_data_escape", "onnx_external_data_bad_key", "onnx_checksum_mismatch",
+}  # fmt: skip
+
+
+def one_input(data: bytes) -> None:
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except DecodeError:
+        return
+    try:
+        refuse_unreadable(model, FilesBeside())
+        plain = inlined(model)
+    except ProblemFound as found:
+        assert found.problem.code in CODES  # noqa: PT017 - any problem is fine that has one of these
+        return
+    assert not plain.functions
+    assert len(plain.graph.node) <= 500_000
+
+
+if __name__ == "__main__":
+    from tests.fuzz.fuzzing import fuzz
+
+    fuzz("functions", instrument=["workers.ingestion.onnx_model", "workers.pipeline"])
