@@ -6,7 +6,7 @@ from app.contracts.result import LayerFigures, LayerReport
 from workers.pipeline.held_out import sqnr
 from workers.pipeline.refinement import Refined, Strategy
 from workers.pipeline.statistics import tensors_of
-from workers.quantization.constants import float_constant_of
+from workers.quantization.constants import float_constant_of, let_go
 from workers.quantization.layer_trial import LayerError
 from workers.quantization.rounding.rounded_weight import RoundedWeight
 
@@ -27,7 +27,8 @@ def layer_reports(
         figures = None
         if decision.node in inputs and decision.node in refined.rounded:
             tensor, site = inputs[decision.node]
-            weight = float_constant_of(nodes[decision.node].inputs[site.weight_input])
+            source = nodes[decision.node].inputs[site.weight_input]
+            weight = float_constant_of(source)
             assert weight is not None
             rounded = refined.rounded[decision.node]
             figures = LayerFigures(
@@ -39,6 +40,7 @@ def layer_reports(
                 **_input(refined, strategy, tensor),
                 **_measured(errors.get(decision.node), corrected=decision.node in corrected),
             )
+            let_go(source)
         reports.append(
             LayerReport(
                 node=decision.node,

@@ -7,7 +7,7 @@ import onnx_ir as ir
 from app.contracts.recipe import Recipe
 from workers.pipeline.reporter import Reporter
 from workers.pipeline.statistics import Statistics, hessian_key, multiplied
-from workers.quantization.constants import float_constant_of
+from workers.quantization.constants import float_constant_of, let_go
 from workers.quantization.observers import Window
 from workers.quantization.rounding.rounded_weight import RoundedWeight, round_weight
 from workers.quantization.scheme import weight_scheme
@@ -36,6 +36,7 @@ def rounded_weights(
         hessian = None if key is None else _hessian(statistics, key, smoothed)
         limited = recipe.reduce_range and not _is_depthwise(nodes[site.node], weight)
         found[site.node] = round_weight(weight, scheme, axis=site.axis, limited=limited, hessian=hessian)
+        let_go(nodes[site.node].inputs[site.weight_input])
         reporter.progress(len(found), len(sites), "weights")
     return found
 

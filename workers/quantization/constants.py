@@ -1,5 +1,7 @@
 """Reading and adding the constants of a graph."""
 
+import mmap
+
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
@@ -16,6 +18,13 @@ def float_constant_of(value: ir.Value | None) -> npt.NDArray[np.float32] | None:
     """The same, for float32 only."""
     array = constant_of(value)
     return array if array is not None and array.dtype == np.float32 else None  # type: ignore[return-value]
+
+
+def let_go(value: ir.Value | None) -> None:
+    """Give back the memory that a weight took when it was read from a mapped file. It may be read again."""
+    tensor = value and value.const_value
+    if isinstance(tensor, ir.ExternalTensor) and tensor.raw is not None:
+        tensor.raw.madvise(mmap.MADV_DONTNEED)
 
 
 def add_constant(graph: ir.Graph, name: str, array: npt.NDArray[np.generic]) -> ir.Value:

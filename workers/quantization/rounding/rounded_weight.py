@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.quantization.affine import FloatArray, QParams, choose_qparams, dequantize
-from workers.quantization.error_metrics import sqnr_db
+from workers.quantization.error_metrics import SqnrAccumulator
 from workers.quantization.rounding.gptq import gptq_codes
 from workers.quantization.rounding.pair_limit import limit_pairs, pair_reach
 from workers.quantization.rounding.weight_rows import RowLayout
@@ -32,7 +32,18 @@ class RoundedWeight:
 
     def sqnr_db(self, weight: FloatArray) -> float | None:
         """Of the weight itself; null when it is exact. GPTQ lowers this figure to raise that of the output."""
-        return sqnr_db(weight, self.dequantized())
+        error = SqnrAccumulator()
+        at_once = max(1, _BLOCK_BYTES // max(1, weight[:1].nbytes))
+        for start in range(0, len(weight), at_once):
+            part = slice(start, start + at_once)
+            error.observe(weight[part], dequantize(self.codes[part], self._qparams_of(part)))
+        return error.db()
+
+    def _qparams_of(self, part: slice) -> QParams:
+        """Of some of the places along the first axis."""
+        if self.qparams.axis != 0:
+            return self.qparams
+        return replace(self.qparams, scale=self.qparams.scale[part], zero_point=self.qparams.zero_point[part])
 
 
 def round_weight(
