@@ -85,7 +85,7 @@ class Settings(BaseSettings):
 
     # Workers.
     cpu_workers: int = Field(default=1, ge=0, le=256, description="Quantize jobs that run at once on the CPU.")
-    gpu_workers: int = Field(default=0, ge=0, le=256, description="Quantize jobs that run at once on GPUs.")
+    gpu_workers: int = Field(default=0, ge=0, le=256, description="Quantize jobs that run at once, each on its GPU.")
     sandbox: SandboxSetting = Field(
         default="auto", description="What stands around the processes that open uploads; auto: the best that holds."
     )

@@ -7,8 +7,10 @@ import sys
 from typing import Any
 
 import structlog
+from billiard.process import current_process
 from celery import signals
 
+from app.contracts.status import Queue
 from app.die_with_parent import set_parent_death_signal
 from app.health.roster import Presence
 from app.ids import new_id
@@ -20,6 +22,7 @@ from app.undumpable import forbid_inspection
 from app.version import VERSION
 from workers.celery_app import celery
 from workers.sandbox.choice import SandboxUnavailable
+from workers.sandbox.gpu import Gpu, GpuUnavailable, gpus_for
 from workers.supervision.confinement import sandbox_in_use
 from workers.supervision.crew import Crew, worker_engine
 from workers.supervision.roster import RosterEntry
@@ -29,6 +32,7 @@ from workers.supervision.shutdown import SHUTDOWN
 log = structlog.get_logger("lowbit.tasks")
 
 _crew: Crew | None = None
+_gpus: list[Gpu] = []
 _roster_entry: RosterEntry | None = None
 
 
@@ -47,8 +51,14 @@ def run_next(queue: str) -> None:
 def _crew_of_this_process() -> Crew:
     global _crew  # noqa: PLW0603  connections belong to a process, and are made after the fork
     if _crew is None:
-        _crew = Crew.of(settings())
+        _crew = Crew.of(settings(), gpu=_gpu_of_this_process())
     return _crew
+
+
+def _gpu_of_this_process() -> Gpu | None:
+    """A process that takes a dead one's place in the pool has its number, and so its GPU."""
+    number: int = current_process().index  # type: ignore[attr-defined]  # the pool sets it
+    return _gpus[number] if _gpus else None
 
 
 @signals.worker_init.connect
@@ -63,10 +73,12 @@ def _clean_up_after_the_dead(**_: Any) -> None:  # noqa: ANN401  Celery's own si
 
 
 @signals.celeryd_after_setup.connect  # logs are set up, and the pool's processes are not forked yet
-def _prove_the_sandbox(**_: Any) -> None:  # noqa: ANN401
+def _prove_the_sandbox(instance: Any, **_: Any) -> None:  # noqa: ANN401  the worker
     try:
+        if Queue.GPU in instance.app.amqp.queues.consume_from:
+            _gpus[:] = gpus_for(instance.concurrency, picked=os.environ.get("CUDA_VISIBLE_DEVICES"))
         sandbox_in_use(settings())
-    except SandboxUnavailable as error:
+    except (SandboxUnavailable, GpuUnavailable) as error:
         sys.exit(f"lowbit: {error}")
 
 

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from app.contracts.inspection import Notice
-from app.contracts.model import Contract
+from app.contracts.model import Contract, Many
 from app.contracts.recipe import Recipe
 
 Interval = tuple[float, float]
@@ -49,7 +49,7 @@ class Metrics(Contract):
     """At the first batch size that was asked for."""
     speedup: float | None = None
     throughput_per_s: float | None = None
-    benchmark: tuple[BatchBenchmark, ...] = ()
+    benchmark: Many[BatchBenchmark] = ()
 
 
 class LayerFigures(Contract):
@@ -98,7 +98,7 @@ class VariantOutcome(Contract):
     metrics: Metrics
     admissible: bool
     """True when the objective's accuracy floor is met, or none was set."""
-    layers: tuple[LayerReport, ...] = ()
+    layers: Many[LayerReport] = ()
 
 
 class OutputFile(Contract):
@@ -135,15 +135,15 @@ class QuantizeOutcome(Contract):
     """One plain sentence."""
     best: str
     """Key of the variant that was chosen."""
-    pareto: tuple[str, ...]
+    pareto: Many[str]
     """Keys of the variants that no other beats in accuracy (else agreement), latency and size together."""
-    variants: tuple[VariantOutcome, ...]
-    files: tuple[OutputFile, ...]
-    layers: tuple[LayerReport, ...]
+    variants: Many[VariantOutcome]
+    files: Many[OutputFile]
+    layers: Many[LayerReport]
     """Of the chosen candidate."""
     recipe: Recipe
     environment: Environment
-    warnings: tuple[Notice, ...]
+    warnings: Many[Notice]
 
 
 class VariantMetrics(Metrics):
@@ -161,7 +161,7 @@ class JobResult(Contract):
     best_variant_id: str
     baseline: VariantMetrics
     best: VariantMetrics
-    pareto: tuple[str, ...]
+    pareto: Many[str]
     """Variant ids."""
     layers_quantized: int
     layers_float: int

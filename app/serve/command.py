@@ -23,7 +23,7 @@ def serve(  # noqa: PLR0913, PLR0917  each argument is a flag
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to bind; 0 picks a free one.")] = None,
     cpu_workers: Annotated[int | None, typer.Option(min=0, help="Quantize jobs that run at once on the CPU.")] = None,
     gpu_workers: Annotated[
-        int | None, typer.Option(min=0, help="Jobs at once on GPUs; no target uses one yet.")
+        int | None, typer.Option(min=0, help="Jobs at once on GPUs, each with one to itself; no target uses one yet.")
     ] = None,
     allowed_hosts: Annotated[str | None, typer.Option(help="Names to answer for, separated by commas.")] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM).")] = None,
@@ -76,7 +76,8 @@ def worker(
     except (Refusal, SettingMissing, ValueError) as error:
         say(str(error))
         raise typer.Exit(USAGE) from error
-    command = worker_command(named, slots=slots or max(1, settings.cpu_workers))
+    usual = settings.gpu_workers if named == [Queue.GPU] else settings.cpu_workers
+    command = worker_command(named, slots=slots or max(1, usual))
     os.execv(command[0], command)  # noqa: S606  the worker takes this process's place, and with it its signals
 
 

@@ -14,6 +14,7 @@ from app.serve.bind_policy import bind, url_of
 from app.serve.child import Child
 from app.serve.data_directory import DataDirectory, SocketDirectory
 from app.serve.discovery import ServiceNote
+from app.serve.gpus import require_gpus
 from app.serve.migrate import migrate
 from app.serve.postgres import PrivatePostgres
 from app.serve.server_user import require_reachable, server_identity
@@ -32,6 +33,7 @@ class ServiceTree:
 
     def run(self) -> None:
         """Everything from the lock on the data directory to the last process stopped."""
+        require_gpus(self.settings.gpu_workers)
         uses_embedded = self.settings.database_url is None or self.settings.broker_url is None
         identity = server_identity(self.settings.server_user) if uses_embedded else None
         self.data.root.mkdir(parents=True, exist_ok=True)

@@ -128,3 +128,4 @@ def test_memory_can_be_set() -> None:
     assert found["worker"]["mem_limit"] == str(3 * 1024**3)
     assert found["worker"]["cpus"] == 1.5
     assert found["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"][0]["count"] == 2
+    assert found["worker-gpu"]["environment"]["LOWBIT_GPU_WORKERS"] == "2"

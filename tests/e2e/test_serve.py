@@ -48,6 +48,15 @@ def test_a_bind_that_is_not_safe_is_refused_with_one_line(arguments: list[str], 
         assert not (folder / "data").exists()
 
 
+def test_more_jobs_on_gpus_than_there_are_is_refused_with_one_line() -> None:
+    with short_folder() as folder:
+        refused = _run("--gpu-workers", "1", folder=folder / "data", environment={"CUDA_VISIBLE_DEVICES": ""})
+        assert refused.returncode == 1
+        assert "GPU" in refused.stderr
+        assert len(refused.stderr.strip().splitlines()) == 1
+        assert not (folder / "data").exists()
+
+
 def test_a_bad_setting_is_named() -> None:
     with short_folder() as folder:
         refused = _run(folder=folder, environment={"LOWBIT_LEASE_SECONDS": "soon"})

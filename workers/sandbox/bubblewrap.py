@@ -40,9 +40,20 @@ def arguments(scratch: Path, *, devices: Sequence[Path] = ()) -> list[str]:
     for path in devices:
         given += ["--dev-bind", str(path), str(path)]
     given += ["--bind", str(scratch), str(scratch), "--chdir", str(scratch)]
-    for name in ("/proc", "/dev", "/"):  # root's process could change the kernel's settings, and fill memory
+    # root's process could change the kernel's settings, and fill memory
+    given += _kernel_settings_shown() if devices else ["--remount-ro", "/proc"]
+    for name in ("/dev", "/"):
         given += ["--remount-ro", name]
     return given
+
+
+def _kernel_settings_shown() -> list[str]:
+    """All of /proc but the processes, to be read: CUDA gives its threads names, by writing to /proc/<pid>/task."""
+    shown: list[str] = []
+    for path in sorted(Path("/proc").iterdir()):
+        if not path.name.isdigit() and not path.is_symlink():
+            shown += ["--ro-bind-try", str(path), str(path)]
+    return shown
 
 
 def returncode(code: int) -> int:

@@ -96,6 +96,12 @@ REFUSED: dict[str, Numbers] = {
     "vhangup": (153, 58),
 }
 
+MEMORY_FILES: dict[str, Numbers] = {
+    # memory that belongs to no process, so that no limit on those counts it; a GPU's driver may ask for some
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
+}
+
 WITHOUT_EFFECT: dict[str, Numbers] = {
     # they look at no rule of Landlock's, and libraries that copy files call them
     "chmod": (90, None),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from workers.sandbox import bubblewrap
 from workers.sandbox.levels import Level
-from workers.sandbox.readable_paths import MACHINE_FACTS, PROCESSOR, readable_paths, source_folders
+from workers.sandbox.readable_paths import GPU_FACTS, MACHINE_FACTS, PROCESSOR, readable_paths, source_folders
 from workers.sandbox.system_calls import filter_program
 
 _SOURCE = Path(__file__).resolve().parents[2]
@@ -59,7 +59,7 @@ def _with_bubblewrap(stack: ExitStack, command: Sequence[str], scratch: Path, de
         raise FileNotFoundError("bwrap is not installed; as root: apt-get install bubblewrap, or `make system-deps`")
     options = "".join(f"{argument}\0" for argument in bubblewrap.arguments(scratch, devices=devices))
     given = _in_memory(stack, os.fsencode(options))
-    calls = _in_memory(stack, filter_program())
+    calls = _in_memory(stack, filter_program(allow_memory_files=bool(devices)))
     # the options by descriptor: nobody wants to read them in a list of processes
     return Enclosed([program, "--args", str(given), "--seccomp", str(calls), "--", *command], (given, calls))
 
@@ -67,9 +67,10 @@ def _with_bubblewrap(stack: ExitStack, command: Sequence[str], scratch: Path, de
 def _with_launcher(
     stack: ExitStack, level: Level, command: Sequence[str], scratch: Path, devices: Sequence[Path]
 ) -> Enclosed:
-    facts = (*PROCESSOR, *MACHINE_FACTS, *((Path("/sys"),) if devices else ()))
-    calls = _in_memory(stack, filter_program())
+    facts = (*PROCESSOR, *MACHINE_FACTS, *(GPU_FACTS if devices else ()))
+    calls = _in_memory(stack, filter_program(allow_memory_files=bool(devices)))
     options = ["--namespaces"] if level == Level.NAMESPACES else []
+    options += ["--name-threads"] if devices else []
     for path in (*readable_paths(), *facts, *_READ_DEVICES):
         options += ["--read", str(path)]
     for path in source_folders():

@@ -34,16 +34,19 @@ def version() -> int:
         return 0
 
 
-def restrict(*, readable: list[str], listed: list[str], writable: list[str], devices: list[str]) -> None:
+def restrict(
+    *, readable: list[str], listed: list[str], writable: list[str], changed: list[str], devices: list[str]
+) -> None:
     """Keep this process to these paths and what is below them. Needs `no_new_privs`; a missing path is skipped.
 
-    Of `listed` folders the names may be read, and no content.
+    Of `listed` folders the names may be read, and no content; in `changed` ones files may be written, and none made.
     """
     known = version()
     everything = file_rights(known)
     rules = [(path, READ) for path in readable]
     rules += [(path, READ_DIR) for path in listed]
     rules += [(path, everything & ~(MAKE_CHAR | MAKE_BLOCK | IOCTL_DEV)) for path in writable]
+    rules += [(path, READ | WRITE_FILE | TRUNCATE) for path in changed]
     rules += [(path, READ_FILE | WRITE_FILE | IOCTL_DEV) for path in devices]
     denied = _denied(known)
     ruleset = kernel.syscall("landlock_create_ruleset", CREATE_RULESET, denied, len(denied), 0)

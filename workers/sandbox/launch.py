@@ -1,8 +1,10 @@
 """Gives up rights, then becomes the job's command: the levels without bubblewrap.
 
-    launch [--namespaces] [--read PATH | --list PATH | --write PATH | --device PATH]... --filter FD -- COMMAND...
+    launch [--namespaces] [--name-threads] [--read PATH | --list PATH | --write PATH | --device PATH]...
+           --filter FD -- COMMAND...
 
-`--list` shows the names in a folder and below, and no content.
+`--list` shows the names in a folder and below, and no content. With `--name-threads` the command, not its children, may
+write to the files of its own threads: CUDA does not start where it cannot give them names.
 
 It is a program of its own, and not a hook between fork and exec: it holds nothing of the worker's memory when it enters
 namespaces, for which it must be open to inspection. The command takes its place, so process number, exit code and
@@ -41,13 +43,15 @@ def confine(options: list[str]) -> None:
     """In this order: each step takes away what the one before needed."""
     parent = os.getppid()
     writable = _values(options, "--write")
+    threads = [f"/proc/{os.getpid()}/task"] if "--name-threads" in options else []
     if "--namespaces" in options:
-        enter_namespaces(writable)
+        enter_namespaces([*writable, *threads])
     drop_privileges()
     landlock.restrict(
         readable=[f"/proc/{os.getpid()}", *_values(options, "--read")],
         listed=_values(options, "--list"),
         writable=writable,
+        changed=threads,
         devices=_values(options, "--device"),
     )
     kernel.prctl(PR_SET_PDEATHSIG, SIGKILL)  # a change of rights has undone the request made before

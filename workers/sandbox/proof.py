@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,14 +54,14 @@ class Proof:
         return "; ".join(f"{c.name}: {c.detail}" for c in self.checks if c.required and not c.passed)
 
 
-def prove(level: Level, folder: Path) -> Proof:
-    """Run the canaries at this level. `folder` exists, is empty, and is used up."""
+def prove(level: Level, folder: Path, *, devices: Sequence[Path] = ()) -> Proof:
+    """Run the canaries at this level, with the nodes of a GPU perhaps. `folder` exists, is empty, and is used up."""
     scratch = folder / "scratch"
     scratch.mkdir(mode=0o700)
     try:
         with outside(folder / "outside") as around:
             (scratch / TOLD_FILE).write_text(as_json(around.told))
-            ran = _run(level, scratch)
+            ran = _run(level, scratch, devices)
             if returncode(level, ran.returncode) != 0:
                 return Proof(level, failure=_last_line(ran))
             return Proof(level, _judged(level, json.loads(ran.stdout), around))
@@ -68,8 +69,8 @@ def prove(level: Level, folder: Path) -> Proof:
         return Proof(level, failure=str(error))
 
 
-def _run(level: Level, scratch: Path) -> "subprocess.CompletedProcess[str]":
-    with enclosed(level, COMMAND, scratch) as inside:
+def _run(level: Level, scratch: Path, devices: Sequence[Path]) -> "subprocess.CompletedProcess[str]":
+    with enclosed(level, COMMAND, scratch, devices=devices) as inside:
         return subprocess.run(
             inside.command,
             pass_fds=inside.descriptors,

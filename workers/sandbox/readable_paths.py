@@ -22,6 +22,8 @@ _SETTINGS = (
 PROCESSOR = (Path("/sys/devices/system/cpu"), Path("/sys/devices/system/node"), Path("/sys/bus/pci/devices"))
 """How many cores there are, and which: thread pools are made after it."""
 MACHINE_FACTS = (Path("/proc/cpuinfo"), Path("/proc/meminfo"), Path("/proc/stat"), Path("/proc/version"))
+GPU_FACTS = (Path("/sys"), Path("/proc/driver/nvidia"), Path("/proc/devices"), Path("/proc/sys/vm/mmap_min_addr"))
+"""What CUDA asks about the machine before it starts."""
 
 
 def readable_paths() -> list[Path]:

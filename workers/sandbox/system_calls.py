@@ -8,6 +8,7 @@ is no boundary of its own.
 
 import errno
 import platform
+from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ from workers.sandbox.bpf import (
     load_argument,
     unless_equal,
 )
-from workers.sandbox.denied_calls import FIRST_UNKNOWN, LOOKED_AT, REFUSED, WITHOUT_EFFECT
+from workers.sandbox.denied_calls import FIRST_UNKNOWN, LOOKED_AT, MEMORY_FILES, REFUSED, WITHOUT_EFFECT, Numbers
 
 ARCHITECTURES = {"x86_64": 0xC000_003E, "aarch64": 0xC000_00B7}
 AF_UNIX, SOCK_STREAM, SOCK_SEQPACKET, SOCK_KIND_BITS = 1, 1, 5, 0xF
@@ -75,18 +76,19 @@ class Unsupported(OSError):
 
 
 @cache
-def filter_program(machine: str | None = None) -> bytes:
+def filter_program(machine: str | None = None, *, allow_memory_files: bool = False) -> bytes:
     """The filter for a machine, this one unless named, as seccomp(2) and `bwrap --seccomp` take it."""
     machine = machine or platform.machine()
     if machine not in ARCHITECTURES:
         raise Unsupported(errno.ENOSYS, f"no filter of system calls for {machine}")
+    refused = REFUSED if allow_memory_files else {**REFUSED, **MEMORY_FILES}
     return assembled(
         [
             *load(ARCHITECTURE_AT),
             *unless_equal(ARCHITECTURES[machine], give(KILL)),
             *load(NUMBER_AT),
             *if_at_least(FIRST_UNKNOWN, _UNKNOWN),  # and the calls of x32, whose numbers begin at 2**30
-            *(step for rule in _rules(machine) for step in if_equal(rule.number, rule.body)),
+            *(step for rule in _rules(machine, refused) for step in if_equal(rule.number, rule.body)),
             *_ALLOW,
         ]
     )
@@ -97,9 +99,9 @@ class _Rule(NamedTuple):
     body: list[Instruction]
 
 
-def _rules(machine: str) -> list[_Rule]:
+def _rules(machine: str, refused: Mapping[str, Numbers]) -> list[_Rule]:
     which = tuple(ARCHITECTURES).index(machine)
-    bodies = {name: (numbers, _REFUSE) for name, numbers in REFUSED.items()}
+    bodies = {name: (numbers, _REFUSE) for name, numbers in refused.items()}
     bodies |= {name: (numbers, give(fail_with(0))) for name, numbers in WITHOUT_EFFECT.items()}
     bodies |= {name: (numbers, _BODIES[name]) for name, numbers in LOOKED_AT.items()}
     found = ((numbers[which], body) for numbers, body in bodies.values())

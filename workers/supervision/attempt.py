@@ -27,10 +27,12 @@ from workers.pipeline.protocol import (
     Quantized,
     Result,
 )
+from workers.sandbox.gpu import Gpu
 from workers.supervision import canonical_model, record
 from workers.supervision.abnormal_end import AbnormalEnd, ProcessCrashed
 from workers.supervision.heartbeat import CancelRequested, LeaseLost
 from workers.supervision.held_job import HeldJob
+from workers.supervision.inspection_size import refusal_of_length
 from workers.supervision.output_files import StoredFile
 from workers.supervision.process_work import ProcessWork
 from workers.supervision.scratch import attempt_folder
@@ -47,6 +49,7 @@ class Attempt:
     settings: Settings
     sessions: sessionmaker[Session]
     store: ObjectStore
+    gpu: Gpu | None = None
 
     def __post_init__(self) -> None:
         self.held = HeldJob(self.job, self.settings, self.sessions)
@@ -107,7 +110,7 @@ class Attempt:
             verify(self.held, self.store)
             return
         with attempt_folder(self.settings.require_scratch_dir(), name) as scratch:
-            self._finish(ProcessWork(self.held, self.transfers, scratch).outcome(), scratch)
+            self._finish(ProcessWork(self.held, self.transfers, scratch, self.gpu).outcome(), scratch)
 
     def _finish(self, outcome: Outcome, scratch: Path) -> None:
         if not isinstance(outcome, Finished):
@@ -116,6 +119,10 @@ class Attempt:
         done = outcome.ok
         if not isinstance(done, _RESULT_OF[JobKind(self.job.kind)]):
             raise ProcessCrashed("its outcome is that of another kind of job")
+        too_long = None if isinstance(done, Quantized) else refusal_of_length(done)
+        if too_long is not None:
+            self._refuse(too_long)
+            return
         if isinstance(done, Quantized):
             record.require_consistent(done.outcome)
             artifacts = record.stored(self.job, done.outcome, scratch, self.transfers)

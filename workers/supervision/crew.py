@@ -12,6 +12,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
+from app.contracts.status import JobKind, Queue
 from app.jobs import lease
 from app.jobs.turn import take_turns
 from app.observability import correlation, tracing
@@ -21,6 +22,7 @@ from app.storage import ObjectStore
 from app.storage.configured import existing_store
 from app.tables import Job
 from app.tenancy import EVERY_TENANT, seen_by
+from workers.sandbox.gpu import Gpu
 from workers.supervision.attempt import Attempt
 
 log = structlog.get_logger("lowbit.crew")
@@ -33,12 +35,14 @@ class Crew:
     settings: Settings
     sessions: sessionmaker[Session]
     store: ObjectStore
+    gpu: Gpu | None = None
+    """Nobody else's, for the jobs that are claimed for a GPU."""
 
     @classmethod
-    def of(cls, settings: Settings) -> "Crew":
+    def of(cls, settings: Settings, *, gpu: Gpu | None = None) -> "Crew":
         engine = worker_engine(settings, connections=2)  # the attempt and its heartbeat
         sessions = sessionmaker(engine, expire_on_commit=False, info=seen_by(EVERY_TENANT))
-        return cls(settings, sessions, existing_store(settings))
+        return cls(settings, sessions, existing_store(settings), gpu)
 
     def run_one(self, queue: str) -> bool:
         """Claim a job and see it through. False if nothing waits, or this worker is in no state to do more now."""
@@ -53,10 +57,14 @@ class Crew:
         with _noted(job, queue, claim_seconds=time.monotonic() - asked_at):
             log.info("claimed", queue=queue)
             try:
-                return Attempt(job, self.settings, self._sessions_for(job), self.store).see_through()
+                return Attempt(job, self.settings, self._sessions_for(job), self.store, self.gpu_for(job)).see_through()
             except Exception:  # the lease runs out and the job is run again; the log says what happened here
                 log.exception("attempt abandoned")
                 return False
+
+    def gpu_for(self, job: Job) -> Gpu | None:
+        """Uploads are parsed without one: behind its nodes lies a driver of the kernel."""
+        return self.gpu if (job.queue, job.kind) == (Queue.GPU, JobKind.QUANTIZE) else None
 
     def _sessions_for(self, job: Job) -> sessionmaker[Session]:
         """Whatever a job brings about, it cannot touch another tenant's rows."""

@@ -25,6 +25,7 @@ from workers.supervision.stages import StageRecord
 log = structlog.get_logger("lowbit.held_job")
 
 SHORT_STAGES = (Stage.FETCH, Stage.INSPECT)
+"""Of an inspection; a checkpoint's or a program's has `export` besides."""
 RETRY_SECONDS = 0.5
 SETTLE_SECONDS = 2.0
 LAST_WORDS_SECONDS = 6.0

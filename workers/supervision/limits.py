@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workers.supervision.abnormal_end import OutOfMemory, OutOfScratch, ProcessCrashed
+from workers.supervision.folder_usage import Uncountable, usage
 from workers.supervision.oom_kills import memory_limit_bytes, oom_kills
 from workers.supervision.process_tree import ProcessTree, resident_bytes
 
@@ -16,7 +17,7 @@ MAX_LOG_BYTES = 16 * 1024**2
 LEAST_FREE_BYTES = 32 * 1024**2
 """Of the scratch disk, which may hold the database too: a job is stopped before a full disk stops everything."""
 MAX_FILES = 20_000
-"""In a scratch folder; no job of ours makes near as many, and each would be looked at again and again."""
+"""Folders too, in a scratch folder; no job of ours makes near as many, and each would be looked at again and again."""
 MAX_PROCESSES = 512
 """Of one job; ours starts a handful. Between two looks there may be more, up to `task_limit`."""
 MORE_TASKS = 4096
@@ -35,6 +36,8 @@ class Limits:
     """None: no limit of ours."""
 
     address_space_bytes: int | None = None
+    data_bytes: int | None = None
+    """Memory of a process's own that it may write to. For CUDA, which reserves more addresses than there is memory."""
     resident_bytes: int | None = None
     scratch_bytes: int | None = None
 
@@ -65,14 +68,20 @@ class LimitWatch:
         """What a death was about: the kernel's kill for memory and a refused allocation look like crashes."""
         if killed and oom_kills() > self._kills_before:
             return self._out_of_memory(memory_limit_bytes(), "the machine's")
-        limit = self.limits.address_space_bytes
+        limit, name = self._of_one_process()
         if limit is not None and any("MemoryError" in line or "bad_alloc" in line for line in crash.log_tail):
-            return self._out_of_memory(limit, "its address space's")
+            return self._out_of_memory(limit, name)
         return crash
 
     def out_of_memory(self) -> OutOfMemory:
         """The process itself says that it was refused more memory."""
-        return self._out_of_memory(self.limits.address_space_bytes, "its")
+        limit, _ = self._of_one_process()
+        return self._out_of_memory(limit, "its")
+
+    def _of_one_process(self) -> tuple[int | None, str]:
+        if self.limits.data_bytes is not None:
+            return self.limits.data_bytes, "its data's"
+        return self.limits.address_space_bytes, "its address space's"
 
     def _check_processes(self) -> None:
         members = self.tree.members()
@@ -86,7 +95,10 @@ class LimitWatch:
         room = os.statvfs(self.scratch)
         if room.f_bavail * room.f_frsize < LEAST_FREE_BYTES:
             raise OutOfScratch("The worker's disk is nearly full.")
-        used, files = _usage(self.scratch)
+        try:
+            used, files = usage(self.scratch, max_files=MAX_FILES)
+        except Uncountable as error:
+            raise OutOfScratch(f"The job made {error}.") from error
         if files > MAX_FILES:
             raise OutOfScratch(f"The job made more than {MAX_FILES} files.")
         if self.limits.scratch_bytes is not None and used > self.limits.scratch_bytes:
@@ -94,18 +106,3 @@ class LimitWatch:
 
     def _out_of_memory(self, limit_bytes: int | None, name: str) -> OutOfMemory:
         return OutOfMemory(peak_bytes=self.peak_bytes, limit_bytes=limit_bytes, limit_name=name)
-
-
-def _usage(folder: Path) -> tuple[int, int]:
-    """Bytes on disk below a folder, and how many files; stops counting at `MAX_FILES`."""
-    used = files = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            files += 1
-            if files > MAX_FILES:
-                return used, files
-            try:
-                used += os.lstat(os.path.join(parent, name)).st_blocks * 512  # noqa: PTH118  thousands a second
-            except OSError:
-                continue  # it is gone
-    return used, files

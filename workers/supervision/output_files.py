@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +10,12 @@ from typing import NamedTuple
 from workers.supervision.abnormal_end import OutputUnusable
 from workers.supervision.plain_file import opened_plain
 from workers.supervision.transfers import Transfers
+
+LEAST_FILLED = 0.1
+"""Of an output. Weights are written as they are; some file systems keep no blocks that hold only zeros."""
+FREE_HOLES_BYTES = 64 << 20
+_MAX_RUNS = 100_000
+_PIECE_BYTES = 4 << 20
 
 
 class StoredFile(NamedTuple):
@@ -23,7 +29,8 @@ def store_output(folder: Path, name: str, *, tenant_id: str, transfers: Transfer
     with opened_output(folder, name) as descriptor:
         # hashed and stored through the descriptor: the name might change hands in between
         path = Path(f"/proc/self/fd/{descriptor}")
-        digest = _sha256(path)
+        _require_filled(descriptor)
+        digest = _sha256(path, transfers.check)
         transfers.put_patiently(path, tenant_id=tenant_id, sha256=digest)
         return StoredFile(os.fstat(descriptor).st_size, digest)
 
@@ -41,6 +48,31 @@ def opened_output(folder: Path, name: str) -> Iterator[int]:
         yield descriptor
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _require_filled(descriptor: int) -> None:
+    """A file of holes takes no scratch, whatever its size; read, hashed and stored it would take days and all disks.
+
+    Raises OutputUnusable.
+    """
+    size = os.fstat(descriptor).st_size
+    if size <= FREE_HOLES_BYTES:
+        return
+    filled = position = 0
+    for _ in range(_MAX_RUNS):
+        if filled >= LEAST_FILLED * size:
+            return
+        try:
+            start = os.lseek(descriptor, position, os.SEEK_DATA)
+            position = os.lseek(descriptor, start, os.SEEK_HOLE)
+        except OSError:  # nothing but a hole from here on
+            break
+        filled += position - start
+    raise OutputUnusable("an output is a file of holes")
+
+
+def _sha256(path: Path, check: Callable[[], None]) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(_PIECE_BYTES):
+            check()
+            digest.update(piece)
+    return digest.hexdigest()

@@ -9,6 +9,7 @@ import structlog
 from app.contracts.problem import problem
 from app.contracts.status import Stage
 from workers.pipeline.protocol import Event, InspectModelTask, Outcome, QuantizeTask, Refused, Task
+from workers.sandbox.gpu import Gpu
 from workers.sandbox.levels import Level, Sandbox
 from workers.supervision import job_process
 from workers.supervision.confinement import sandbox_in_use
@@ -30,6 +31,7 @@ class ProcessWork:
     held: HeldJob
     transfers: Transfers
     scratch: Path
+    gpu: Gpu | None = None
 
     def __post_init__(self) -> None:
         self._steps: Steps | None = None
@@ -59,6 +61,7 @@ class ProcessWork:
                 limits=self._limits(),
                 on_event=self._on_event,
                 check=self._check,
+                gpu=self.gpu,
             )
         finally:
             self._has_news = True
@@ -67,7 +70,8 @@ class ProcessWork:
     def _limits(self) -> Limits:
         settings = self.held.settings
         return Limits(
-            address_space_bytes=settings.job_memory_bytes,
+            address_space_bytes=None if self.gpu else settings.job_memory_bytes,
+            data_bytes=settings.job_memory_bytes if self.gpu else None,
             resident_bytes=settings.job_rss_bytes,
             scratch_bytes=settings.job_scratch_bytes,
         )

@@ -106,7 +106,8 @@ def require_consistent(outcome: QuantizeOutcome) -> None:
     keys = [variant.key for variant in outcome.variants]
     named = {outcome.best, *outcome.pareto, *(file.variant_key for file in outcome.files if file.variant_key)}
     baselines = sum(variant.role == "baseline" for variant in outcome.variants)
-    if len(set(keys)) != len(keys) or not named <= set(keys) or baselines != 1:
+    paths = [file.path for file in outcome.files]
+    if len(set(keys)) != len(keys) or len(set(paths)) != len(paths) or not named <= set(keys) or baselines != 1:
         raise OutputUnusable("its outcome contradicts itself")
 
 

@@ -2,10 +2,11 @@
 
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from workers.supervision.folder_removal import remove_folder
 
 FOLDER = "jobs"
 _LOCK_SUFFIX = ".lock"
@@ -32,8 +33,7 @@ def attempt_folder(scratch: Path, name: str) -> Iterator[Path]:
 
 def _remove(folder: Path, lock_path: Path) -> None:
     """The lock's file goes last, and stays if the folder could not be removed: a later sweep tries again."""
-    with suppress(RecursionError):  # a tree too deep for the library to walk
-        shutil.rmtree(folder, ignore_errors=True)
+    remove_folder(folder)
     if not folder.exists():
         lock_path.unlink(missing_ok=True)
 

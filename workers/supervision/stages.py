@@ -56,7 +56,9 @@ class StageRecord:
         return self.shown()
 
     def shown(self, *, failed: bool = False) -> list[dict[str, Any]]:
-        return [self._one(stage, failed=failed) for stage in self._stages]
+        """The stages that such a job has, and then those that this one had besides: not every model is exported."""
+        others = [stage for stage in self._entered if stage not in self._stages]
+        return [self._one(stage, failed=failed) for stage in (*self._stages, *others)]
 
     def _warn(self, code: str, detail: str) -> None:
         """Every warning is part of every later report, so there is an end to them."""

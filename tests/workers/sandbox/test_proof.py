@@ -35,7 +35,7 @@ def test_every_level_holds_here(tmp_path: Path, level: Level) -> None:
 def test_a_weaker_level_in_its_place_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: Level) -> None:
     """What is proven is what the canaries met, not the level's name."""
     real = proof.enclosed
-    monkeypatch.setattr(proof, "enclosed", lambda _, command, scratch: real(Level.NONE, command, scratch))
+    monkeypatch.setattr(proof, "enclosed", lambda _, *what, **more: real(Level.NONE, *what, **more))
     monkeypatch.setattr(proof, "returncode", lambda _, code: code)
     found = prove(level, tmp_path)
     assert not found.holds
@@ -47,7 +47,7 @@ def test_what_shows_outside_counts_against_what_the_canaries_say(
 ) -> None:
     """The datagram is sent into the air: whoever sends it is not told whether it arrived."""
     real = proof.enclosed
-    monkeypatch.setattr(proof, "enclosed", lambda _, command, scratch: real(Level.NONE, command, scratch))
+    monkeypatch.setattr(proof, "enclosed", lambda _, *what, **more: real(Level.NONE, *what, **more))
     checks = {check.name: check for check in prove(Level.LANDLOCK, tmp_path).checks}
     assert checks["udp"] == Check("udp", passed=False, required=True, detail="it arrived outside")
     assert checks["change_mode"].detail == "the mode of the file outside has changed"

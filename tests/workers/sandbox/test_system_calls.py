@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from workers.sandbox.denied_calls import FIRST_UNKNOWN, LOOKED_AT, REFUSED, WITHOUT_EFFECT
+from workers.sandbox.denied_calls import FIRST_UNKNOWN, LOOKED_AT, MEMORY_FILES, REFUSED, WITHOUT_EFFECT
 from workers.sandbox.system_calls import ARCHITECTURES, Unsupported, filter_program
 
 ALLOW, KILL, FAIL = 0x7FFF0000, 0x80000000, 0x00050000
@@ -42,11 +42,11 @@ class Call(NamedTuple):
     architecture: int | None = None
 
 
-def verdict(machine: str, call: Call) -> int:
+def verdict(machine: str, call: Call, *, allow_memory_files: bool = False) -> int:
     """What the kernel's interpreter would return: an accumulator, loads from the call's description, forward jumps."""
     architecture = ARCHITECTURES[machine] if call.architecture is None else call.architecture
     described = struct.pack("=IIQ6Q", call.number, architecture, 0, *(*call.arguments, 0, 0, 0, 0, 0, 0)[:6])
-    program = list(struct.iter_unpack("=HBBI", filter_program(machine)))
+    program = list(struct.iter_unpack("=HBBI", filter_program(machine, allow_memory_files=allow_memory_files)))
     at, accumulator = 0, 0
     while True:
         code, if_true, if_false, constant = program[at]
@@ -90,9 +90,21 @@ def test_every_name_of_the_tables_has_its_verdict(machine: str) -> None:
                 assert verdict(machine, Call(numbers[which])) == expected, name
 
 
+@every_machine
+def test_memory_that_no_limit_counts_is_for_the_driver_of_a_gpu_alone(machine: str) -> None:
+    which = list(ARCHITECTURES).index(machine)
+    for name, numbers in MEMORY_FILES.items():
+        number = numbers[which]
+        assert number is not None
+        assert verdict(machine, Call(number)) == REFUSE, name
+        assert verdict(machine, Call(number), allow_memory_files=True) == ALLOW, name
+
+
 def test_no_number_is_in_the_tables_twice() -> None:
     for which in range(2):
-        numbers = [n[which] for n in [*REFUSED.values(), *WITHOUT_EFFECT.values(), *LOOKED_AT.values()]]
+        numbers = [
+            n[which] for n in [*REFUSED.values(), *MEMORY_FILES.values(), *WITHOUT_EFFECT.values(), *LOOKED_AT.values()]
+        ]
         known = [n for n in numbers if n is not None]
         assert len(known) == len(set(known))
 

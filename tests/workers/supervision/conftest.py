@@ -20,6 +20,7 @@ from app.tables import DEFAULT_TENANT_ID, File, Job, Model
 from app.tenancy import EVERY_TENANT, seen_by
 from tests.servers.postgres import Database
 from workers.pipeline.protocol import OUTCOME_FILE, Refused
+from workers.sandbox.gpu import Gpu
 from workers.supervision import job_process
 from workers.supervision.attempt import Attempt
 
@@ -63,6 +64,7 @@ def perform(tmp_path: Path, sessions: Sessions, store: DirectoryStore, monkeypat
         through: Sessions = sessions,
         settings: dict[str, object] | None = None,
         file_format: str = "onnx",
+        gpu: Gpu | None = None,
         **fields: object,
     ) -> Job:
         """`through` is how the attempt reaches the database."""
@@ -72,7 +74,7 @@ def perform(tmp_path: Path, sessions: Sessions, store: DirectoryStore, monkeypat
         known: dict[str, object] = {"scratch_dir": tmp_path / "scratch", "lease_seconds": 3, **(settings or {})}
         thread = threading.Thread(target=lambda: meanwhile and meanwhile(job))
         thread.start()
-        Attempt(job, Settings.model_validate(known), through, store).see_through()
+        Attempt(job, Settings.model_validate(known), through, store, gpu).see_through()
         thread.join()
         assert list((tmp_path / "scratch" / "jobs").iterdir()) == []
         with sessions() as session:

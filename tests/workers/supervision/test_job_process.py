@@ -9,9 +9,10 @@ from typing import Any
 
 import psutil
 import pytest
+from pydantic import ValidationError
 
 from app.contracts.problem import problem
-from workers.pipeline.protocol import OUTCOME_FILE, Refused
+from workers.pipeline.protocol import OUTCOME, OUTCOME_FILE, Refused
 from workers.sandbox.levels import Level
 from workers.supervision import job_process, limits
 from workers.supervision.abnormal_end import OutOfMemory, OutOfScratch, ProcessCrashed
@@ -105,6 +106,10 @@ def test_noise_is_ignored_and_takes_no_memory(tmp_path: Path, noise: str) -> Non
             f"os.truncate(os.open(sys.argv[1] + '/{OUTCOME_FILE}', os.O_CREAT | os.O_RDWR), 2**40)",
             "no readable outcome",
         ),
+        (
+            f"open(sys.argv[1] + '/{OUTCOME_FILE}', 'w').write({REFUSED!r}.replace('Cut off', 'x' * 2**20))",
+            "no readable outcome",
+        ),
         ("os.truncate(2, 2**40); sys.exit(1)", "exit code 1"),
         ("os.unlink('process.log'); os.mkfifo('process.log'); sys.exit(1)", "exit code 1"),
         ("os.kill(os.getpid(), 40)", "signal 40"),
@@ -115,6 +120,30 @@ def test_an_end_without_an_outcome_is_a_crash_with_its_cause(
 ) -> None:
     with pytest.raises(ProcessCrashed, match=words):
         run(tmp_path, code, level=level)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        '{"kind": "quantized", "outcome": {"layers": [%s]}}',
+        '{"kind": "quantized", "outcome": {"variants": [%s]}}',
+        '{"kind": "model_inspected", "inspection": {"classes": [%s]}}',
+        '{"kind": "model_inspected", "inspection": {"inputs": [{"shape": [%s]}]}}',
+        '{"kind": "dataset_inspected", "inspection": {"preview": [%s]}}',
+    ],
+)
+def test_a_million_mistakes_are_one(wrong: str) -> None:
+    """An account of each would take a thousand times the memory of the mistake."""
+    with pytest.raises(ValidationError) as found:
+        OUTCOME.validate_json(f'{{"ok": {wrong.replace("%s", ",".join(["{}"] * 20_000))}}}')
+    assert found.value.error_count() < 100
+
+
+def test_an_outcome_of_too_many_parts_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifteen million empty objects take 45 MB as text, and more than any machine has as objects."""
+    monkeypatch.setattr(job_process, "MAX_OUTCOME_PARTS", 1)  # this one has two: the problem, and its list of errors
+    with pytest.raises(ProcessCrashed, match="no readable outcome"):
+        run(tmp_path, ENDS_WELL)
 
 
 def test_a_process_that_closes_its_output_and_goes_on_is_still_stopped(tmp_path: Path) -> None:
@@ -196,6 +225,37 @@ except OSError:
     outcome, _ = run(tmp_path, code, within=Limits(scratch_bytes=2**23))
     assert isinstance(outcome, Refused)
     assert (tmp_path / "big").stat().st_size <= 2**23
+
+
+def test_scratch_that_lies_too_deep_to_be_counted_stops_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LOOK_SECONDS", 0.1)
+    with pytest.raises(OutOfScratch, match="more than 64 deep"):
+        run(tmp_path, "for _ in range(200): os.mkdir('d'); os.chdir('d')\ntime.sleep(600)")
+
+
+def test_folders_without_files_are_too_many_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """100,000 of them take two minutes to remove."""
+    monkeypatch.setattr(limits, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(limits, "MAX_FILES", 50)
+    with pytest.raises(OutOfScratch, match="more than 50 files"):
+        run(tmp_path, "for n in range(60): os.mkdir(f'{n}')\ntime.sleep(600)")
+
+
+@both_kinds
+def test_memory_that_belongs_to_no_process_is_not_to_be_had(tmp_path: Path, level: Level) -> None:
+    code = f"try: os.memfd_create('hidden')\nexcept PermissionError: {ENDS_WELL}"
+    assert isinstance(run(tmp_path, code, level=level)[0], Refused)
+
+
+@both_kinds
+def test_it_is_the_first_to_go_when_memory_runs_out_and_cannot_change_that(tmp_path: Path, level: Level) -> None:
+    code = f"""try: open('/proc/self/oom_score_adj', 'w').write('0')
+except OSError: pass
+open('score', 'w').write(open('/proc/self/oom_score_adj').read())
+{ENDS_WELL}"""
+    run(tmp_path, code, level=level)
+    assert (tmp_path / "score").read_text() == "1000\n"
+    assert Path("/proc/self/oom_score_adj").read_text() != "1000\n"
 
 
 def test_a_log_that_grows_without_end_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,12 @@
 """What the process found is stored as it came."""
 
-from app.contracts.result import LayerReport, Metrics, VariantOutcome
+import pytest
+
+from app.contracts.recipe import Recipe
+from app.contracts.result import Environment, LayerReport, Metrics, OutputFile, QuantizeOutcome, VariantOutcome
 from app.tables import Job
-from workers.supervision.record import _variant
+from workers.supervision.abnormal_end import OutputUnusable
+from workers.supervision.record import _variant, require_consistent
 
 
 def test_a_variant_keeps_its_own_layers_in_their_order() -> None:
@@ -14,3 +18,31 @@ def test_a_variant_keeps_its_own_layers_in_their_order() -> None:
         {"node": "b", "op_type": "Conv", "quantized": True, "reason": "why", "figures": None},
         {"node": "a", "op_type": "Conv", "quantized": False, "reason": "why", "figures": None},
     ]
+
+
+def outcome(*paths: str) -> QuantizeOutcome:
+    baseline = VariantOutcome(
+        key="float", role="baseline", label="float", metrics=Metrics(size_bytes=1), admissible=True
+    )
+    environment = Environment(
+        runtime="r", runtime_version="1", cpu="c", cpu_has_vnni=False, threads=1, python="3", lowbit="0"
+    )
+    return QuantizeOutcome(
+        outcome="no_objective",
+        verdict="v",
+        best="float",
+        pareto=("float",),
+        variants=(baseline,),
+        files=tuple(OutputFile(path=path, kind="report", media_type="application/json") for path in paths),
+        layers=(),
+        recipe=Recipe(preset="int8-dynamic"),
+        environment=environment,
+        warnings=(),
+    )
+
+
+def test_each_file_is_named_once() -> None:
+    """Named ten thousand times, a file would be read and stored ten thousand times."""
+    require_consistent(outcome("a.json", "b.json"))
+    with pytest.raises(OutputUnusable):
+        require_consistent(outcome("a.json", "a.json"))

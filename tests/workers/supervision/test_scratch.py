@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.workers.supervision.test_folder_removal import deeper_than_paths_and_recursion_go
 from workers.supervision.scratch import FOLDER, attempt_folder, sweep
 
 
@@ -36,3 +37,9 @@ def test_a_sweep_removes_what_the_dead_left_and_spares_the_living(tmp_path: Path
 
 def test_a_sweep_of_nothing_does_nothing(tmp_path: Path) -> None:
     assert sweep(tmp_path) == 0
+
+
+def test_a_tree_too_deep_to_walk_goes_as_well(tmp_path: Path) -> None:
+    with attempt_folder(tmp_path, "job_1-1") as folder:
+        deeper_than_paths_and_recursion_go(folder)
+    assert list((tmp_path / FOLDER).iterdir()) == []

@@ -15,6 +15,16 @@ def test_stages_are_pending_then_running_then_succeeded() -> None:
     assert [s["status"] for s in record.finished()] == ["succeeded", "succeeded", "pending"]
 
 
+def test_a_stage_that_only_some_jobs_have_is_shown_once_it_is_entered() -> None:
+    record = StageRecord(STAGES)
+    record.enter(Stage.FETCH)
+    record.enter(Stage.EXPORT)
+    shown = [(s["name"], s["status"]) for s in record.shown()]
+    assert shown[:2] == [("fetch", "succeeded"), ("calibrate", "pending")]
+    assert shown[2:] == [("package", "pending"), ("export", "running")]
+    assert [s["name"] for s in record.finished()] == ["fetch", "calibrate", "package", "export"]
+
+
 def test_progress_belongs_to_its_stage() -> None:
     record = StageRecord(STAGES)
     record.enter(Stage.CALIBRATE)

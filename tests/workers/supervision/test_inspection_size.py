@@ -1,0 +1,44 @@
+"""Found with a model of 30,000 inputs: a page of a hundred such models would have been 600 MB."""
+
+import pytest
+
+from app.contracts.inspection import DatasetInspection, ModelInspection, TensorSpec
+from app.contracts.preparation import TextPreparation
+from workers.pipeline.protocol import DatasetInspected, ModelInspected
+from workers.supervision.inspection_size import MAX_INSPECTION_BYTES, refusal_of_length
+
+
+def model(*inputs: str) -> ModelInspected:
+    specs = tuple(TensorSpec(name=name, dtype="float32", shape=("batch", 1)) for name in inputs)
+    facts = ModelInspection(
+        inputs=specs,
+        outputs=(),
+        opset=17,
+        ir_version=9,
+        producer="",
+        op_counts={},
+        parameters=0,
+        already_quantized=False,
+    )
+    return ModelInspected(inspection=facts)
+
+
+@pytest.mark.parametrize("found", [model(*["n" * 150] * 30_000), model("n" * MAX_INSPECTION_BYTES)])
+def test_many_names_and_long_ones_are_refused(found: ModelInspected) -> None:
+    refused = refusal_of_length(found)
+    assert refused is not None
+    assert refused.code == "onnx_invalid"
+    assert len(refused.model_dump_json()) < 1000
+
+
+def test_real_models_and_data_sets_pass() -> None:
+    assert refusal_of_length(model(*(f"input_{n}" for n in range(1000)))) is None
+    classes = tuple(f"n{n:08d} a breed of dog with a name of some length" for n in range(10_000))
+    facts = DatasetInspection(
+        format="csv",
+        num_samples=1,
+        columns=(),
+        has_labels=True,
+        preparation=TextPreparation(kind="text", text="t", classes=classes),
+    )
+    assert refusal_of_length(DatasetInspected(inspection=facts)) is None
