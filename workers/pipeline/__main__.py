@@ -23,6 +23,11 @@ from workers.pipeline.quantization_job import quantize
 from workers.pipeline.reporter import Reporter, take_stdout
 from workers.targets.onnxruntime_cpu import RuntimeRefused, quiet_logs
 
+_LEAVE_OUT = (
+    "The model as it came does run; what was made of it does not. Leave the operator that is named out of the recipe, "
+    "with `nodes_to_exclude` or `op_types_to_exclude`, or choose another preset."
+)
+
 
 def main(scratch: Path) -> None:
     """Leave an outcome, good or bad. What is not foreseen here escapes, and the supervisor sees a crash."""
@@ -40,7 +45,7 @@ def attempt(task: Task, scratch: Path, reporter: Reporter) -> Outcome:
         return _refused(found.problem, reporter)
     except RuntimeRefused as refused:
         detail = f"ONNX Runtime stopped in the middle of the work: {quoted(refused.reason)}"
-        return _refused(problem("model_not_runnable", detail), reporter)
+        return _refused(problem("model_not_runnable", detail, hint=_LEAVE_OUT), reporter)
     except MemoryError:
         return _refused(problem("out_of_memory", "The machine refused more memory."), reporter)
     except OSError as error:

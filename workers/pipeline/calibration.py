@@ -66,7 +66,8 @@ def _observe(
         statistics.observe(name, real_values(values, tokens), samples_before=samples_before)
         if name in statistics.ranges and statistics.ranges[name].nonfinite:
             detail = f"Tensor {quoted(name)} of the float model becomes NaN or infinite on this data."
-            raise refuse("calibration_nonfinite", detail, entry=name)
+            hint = "Look at how the data is prepared: the float model itself has no answer to it."
+            raise refuse("calibration_nonfinite", detail, entry=name, hint=hint)
 
 
 def real_values(values: npt.NDArray[np.float32], tokens: RealTokens | None) -> npt.NDArray[np.float32]:
@@ -87,6 +88,7 @@ def _warn(statistics: Statistics, padding: PaddingReader, reporter: Reporter) ->
                 f"{quoted(name)} is {observer.low:g} throughout the calibration data, so its range is a guess.",
             )
     if padding.tally.batches and not padding.tally.real:
-        raise refuse("calibration_empty", "The attention mask marks every token of every sample as padding.")
+        detail = "The attention mask marks every token of every sample as padding."
+        raise refuse("calibration_empty", detail, hint="Store 1 for tokens that are there, and 0 for padding.")
     if padding.tally.empty_batches:
         reporter.warn("empty_mask", f"{padding.tally.empty_batches} batches have no real token and were left out.")

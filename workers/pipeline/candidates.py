@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from app.contracts.result import LayerReport
 from workers.pipeline.protocol import QuantizeTask
+from workers.quantization.format_check import check_graph
 from workers.quantization.model_file import data_file_of, fits_one_file, save_model
 from workers.quantization.skeleton import without_weights
 from workers.targets.onnxruntime_cpu import STAMP_PREFIX, restamped, stamped
@@ -68,7 +69,7 @@ def write_candidate(draft: Draft, task: QuantizeTask, folder: Path, *, portable:
 
 
 def _write_one_file(path: Path, proto: onnx.ModelProto) -> None:
-    onnx.checker.check_model(without_weights(proto).model)
+    check_graph(without_weights(proto))
     path.write_bytes(proto.SerializeToString())
 
 

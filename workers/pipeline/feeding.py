@@ -83,7 +83,7 @@ def fitting_rows(session: Executor | Session, feeder: Feeder, reporter: Reporter
     """How many rows to run at a time: found by running one, and then as many as the memory allows."""
     if feeder.fixed_batch is not None:
         return feeder.fixed_batch
-    one = sum(a.nbytes for a in session.run(feeder.rows_of_exactly(1)).values())
+    one = sum(map(_bytes, session.run(feeder.rows_of_exactly(1)).values()))
     rows = max(1, min(_MOST_ROWS, _BATCH_BYTES // max(one, 1)))
     if rows == 1:
         return 1
@@ -95,8 +95,19 @@ def fitting_rows(session: Executor | Session, feeder: Feeder, reporter: Reporter
     return rows
 
 
+def _bytes(output: object) -> int:
+    """An output may be a sequence of tensors, or an optional one that is missing."""
+    if isinstance(output, list):
+        return sum(map(_bytes, output))
+    return output.nbytes if isinstance(output, np.ndarray) else 0
+
+
 def _fixed_batch(model: ModelInspection) -> int | None:
     extents = {spec.shape[0] for spec in model.inputs if isinstance(spec.shape[0], int)}
     if len(extents) > 1:
-        raise refuse("calibration_shape_mismatch", "The model's inputs differ in their fixed first extent.")
+        raise refuse(
+            "calibration_shape_mismatch",
+            "The model's inputs differ in their fixed first extent.",
+            hint="Export it with one batch size for all inputs, or with a free one.",
+        )
     return next(iter(extents), None)

@@ -21,7 +21,7 @@ def _refuse_varying(spec: TensorSpec, column: SampleColumn) -> None:
     for wanted, given in zip(spec.shape[1:], column.shape[1:], strict=False):
         if isinstance(wanted, int) and isinstance(given, str):
             detail = f"{quoted(spec.name)} varies in its number of {given}; the model takes exactly {wanted}."
-            raise refuse("calibration_shape_mismatch", detail, entry=spec.name)
+            raise refuse("calibration_shape_mismatch", detail, entry=spec.name, hint="Pad all samples to that length.")
 
 
 def _as_inspected(samples: Samples) -> DatasetInspection:

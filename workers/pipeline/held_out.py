@@ -40,7 +40,7 @@ class HeldOut:
         """Fewer of them, for questions that are asked often; whole batches."""
         count = 0
         for number, batch in enumerate(self.batches, start=1):
-            count += len(batch.expected)
+            count += len(next(iter(batch.feeds.values())))
             if count >= samples:
                 return HeldOut(self.output, self.batches[:number])
         return self

@@ -3,26 +3,21 @@
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import checker, defs, helper, numpy_helper
+from onnx import checker, defs, numpy_helper
 
 from app.contracts.problem import quoted, refuse
 from workers.ingestion.onnx_model.beside import FilesBeside
-from workers.ingestion.onnx_model.external_data import check_external_data, extent_of
-from workers.pipeline.onnx_walk import every_node, every_tensor, holds_broken_text
+from workers.ingestion.onnx_model.external_data import check_external_data
+from workers.pipeline.finite_weights import refuse_nonfinite
+from workers.pipeline.onnx_walk import every, every_node, every_tensor, holds_broken_text
+from workers.quantization.format_check import check_graph
 from workers.quantization.opset import OLDEST_SUPPORTED, default_opset
 from workers.quantization.skeleton import is_external, is_known_type, tensor_bytes, without_weights
 
 _STANDARD = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 _MAX_ELEMENTS = 1 << 40
-
-_FLOATS = frozenset(
-    {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
-)
 
 
 def refuse_untrustworthy(model: onnx.ModelProto, files: FilesBeside) -> None:
@@ -34,10 +29,11 @@ def refuse_untrustworthy(model: onnx.ModelProto, files: FilesBeside) -> None:
 def refuse_unreadable(model: onnx.ModelProto, files: FilesBeside) -> None:
     """Rules that each message keeps or breaks alone. Raises ProblemFound."""
     if holds_broken_text(model):
-        raise refuse("onnx_parse_error", "The file holds names that are not valid text.")
+        raise refuse("onnx_parse_error", "The file holds names that are not valid text.", hint="Write names in UTF-8.")
     _check_names(model)
     _check_versions(model)
     _check_operators(model)
+    _check_types(model)
     for tensor in every_tensor(model):
         _check_extents(tensor)
     check_external_data(model, files)
@@ -52,7 +48,7 @@ def refuse_unsound(model: onnx.ModelProto, files: FilesBeside) -> None:
     """
     _check_format(model)
     for tensor in every_tensor(model):
-        _check_finite(tensor, files)
+        refuse_nonfinite(tensor, files)
 
 
 def _check_names(model: onnx.ModelProto) -> None:
@@ -76,22 +72,52 @@ def _reported_names(model: onnx.ModelProto) -> Iterator[tuple[str, str]]:
 def _check_versions(model: onnx.ModelProto) -> None:
     opset, newest = default_opset(model), defs.onnx_opset_version()
     if opset is None:
-        raise refuse("onnx_opset_unsupported", "The model does not name the opset of the standard operators.")
+        detail = "The model does not name the opset of the standard operators."
+        raise refuse(
+            "onnx_opset_unsupported", detail, hint="Export it again: opset_import names one for the domain ''."
+        )
     if not OLDEST_SUPPORTED <= opset <= newest:
         detail = f"The model uses opset {opset}; {OLDEST_SUPPORTED} to {newest} are supported."
         raise refuse("onnx_opset_unsupported", detail)
     if model.ir_version > onnx.IR_VERSION:
         detail = f"The model's format has IR version {model.ir_version}; up to {onnx.IR_VERSION} is supported."
-        raise refuse("onnx_opset_unsupported", detail)
+        hint = "Set model.ir_version to that before saving, where the model uses nothing newer."
+        raise refuse("onnx_opset_unsupported", detail, hint=hint)
 
 
 def _check_operators(model: onnx.ModelProto) -> None:
     """Standard ones, and functions that the model defines itself: those are written out later."""
     own = {(f.domain, f.name) for f in model.functions}
     for node in every_node(model):
-        if node.domain not in _STANDARD and (node.domain, node.op_type) not in own:
+        if (node.domain, node.op_type) in own:
+            continue
+        if node.domain not in _STANDARD:
             detail = f"Operator {quoted(node.op_type)} belongs to domain {quoted(node.domain)}."
             raise refuse("onnx_operator_not_allowed", detail, entry=node.name or node.op_type)
+        if not defs.has(node.op_type, _canonical_domain(node.domain)):  # so are called the plugins of some runtimes
+            detail = f"Operator {quoted(node.op_type)} is in no version of the standard."
+            raise refuse("onnx_operator_not_allowed", detail, entry=node.name or node.op_type)
+
+
+def _canonical_domain(domain: str) -> str:
+    return "" if domain == "ai.onnx" else domain
+
+
+def _check_types(model: onnx.ModelProto) -> None:
+    """Data sets hold tensors of numbers, and the tools that change graphs do not know maps."""
+    for value in every(model, onnx.ValueInfoProto):
+        if any(kind.HasField("map_type") for kind in every(value, onnx.TypeProto)):
+            detail = f"{quoted(value.name)} holds maps, from keys to numbers."
+            hint = "Scikit-learn's classifiers give tensors if they are exported with options={'zipmap': False}."
+            raise refuse("onnx_type_unsupported", detail, entry=value.name, hint=hint)
+    for value in model.graph.input:
+        if value.type.WhichOneof("value") not in {"tensor_type", None}:
+            detail = f"The input {quoted(value.name)} takes something else than a tensor."
+            raise refuse("onnx_type_unsupported", detail, entry=value.name)
+        if value.type.tensor_type.elem_type == onnx.TensorProto.STRING:
+            detail = f"The input {quoted(value.name)} takes text."
+            hint = "Cut off what turns text into numbers, and export the rest of the model."
+            raise refuse("onnx_type_unsupported", detail, entry=value.name, hint=hint)
 
 
 def _check_extents(tensor: onnx.TensorProto) -> None:
@@ -105,12 +131,27 @@ def _check_payload(tensor: onnx.TensorProto) -> None:
     if not is_known_type(tensor):
         detail = f"Tensor {quoted(tensor.name)} has no known element type."
         raise refuse("onnx_invalid", detail, entry=tensor.name or "(unnamed)")
-    if not tensor.HasField("raw_data") or tensor.data_type == onnx.TensorProto.STRING:
+    if is_external(tensor):
         return
-    expected = tensor_bytes(tensor)
-    if len(tensor.raw_data) != expected:
+    if not tensor.HasField("raw_data"):
+        _check_values(tensor)
+    elif tensor.data_type != onnx.TensorProto.STRING and len(tensor.raw_data) != (expected := tensor_bytes(tensor)):
         detail = f"Tensor {quoted(tensor.name)} holds {len(tensor.raw_data)} bytes where its shape needs {expected}."
         raise refuse("onnx_invalid", detail, entry=tensor.name or "(unnamed)", hint="The file may be cut off.")
+
+
+def _check_values(tensor: onnx.TensorProto) -> None:
+    """Values in a field of their own type. The format's checker misses it when they are too many."""
+    try:
+        if tensor.data_type != onnx.TensorProto.STRING:
+            numpy_helper.to_array(tensor)
+            return
+        if len(tensor.string_data) == math.prod(tensor.dims):
+            return
+    except (ValueError, TypeError):
+        pass
+    detail = f"Tensor {quoted(tensor.name)} does not hold one value for each of its elements."
+    raise refuse("onnx_invalid", detail, entry=tensor.name or "(unnamed)", hint="The file may be cut off.")
 
 
 def _check_format(model: onnx.ModelProto) -> None:
@@ -121,33 +162,12 @@ def _check_format(model: onnx.ModelProto) -> None:
     if twice is not None:
         raise refuse("onnx_invalid", f"Two tensors have the name {quoted(twice)}.", entry=twice)
     try:
-        checker.check_model(skeleton.model)
+        check_graph(skeleton)
         for weight in skeleton.weights:
             if not is_external(weight):
                 checker.check_tensor(weight)
     except (checker.ValidationError, ValueError, RuntimeError) as error:
         raise refuse("onnx_invalid", quoted(_first_line(error))) from error
-
-
-def _check_finite(tensor: onnx.TensorProto, files: FilesBeside) -> None:
-    """NaN is never right. A single infinity is: exporters write masks with it."""
-    if tensor.data_type not in _FLOATS:
-        return
-    is_single = math.prod(tensor.dims) == 1
-    for part in _values(tensor, files):
-        values = part.astype(np.float32, copy=False)
-        if np.isnan(values).any() if is_single else not np.isfinite(values).all():
-            detail = f"Tensor {quoted(tensor.name)} holds NaN or infinite values."
-            raise refuse("nonfinite_weights", detail, entry=tensor.name or "(unnamed)")
-
-
-def _values(tensor: onnx.TensorProto, files: FilesBeside) -> Iterator[npt.NDArray[Any]]:
-    if not is_external(tensor):
-        yield numpy_helper.to_array(tensor)
-        return
-    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    for chunk in files.chunks(*extent_of(tensor)):
-        yield np.frombuffer(chunk, dtype)
 
 
 def _first_line(error: Exception) -> str:

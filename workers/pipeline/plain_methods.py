@@ -10,7 +10,7 @@ from app.contracts.result import LayerReport
 from workers.pipeline.candidates import Draft, Produced, write_candidate
 from workers.pipeline.protocol import QuantizeTask
 from workers.pipeline.reporter import Reporter
-from workers.quantization.dynamic import DynamicQuantizationFailed, NothingQuantized, quantize_dynamic
+from workers.quantization.dynamic import DynamicQuantizationFailed, NothingQuantized, names_left, quantize_dynamic
 from workers.quantization.model_file import from_message
 from workers.quantization.opset import raise_opset
 from workers.quantization.passes.float16 import TypesUnknown, cast_to_float16
@@ -75,7 +75,7 @@ def _dynamic(model: ir.Model, task: QuantizeTask) -> Draft:
         raise refuse("model_not_runnable", f"ONNX Runtime's dynamic quantizer: {quoted(str(error))}") from error
     left = {n.name for n in result.graph.node} - _integers(result)
     candidates = [n for n in ir.from_proto(source).graph if is_candidate(n)]
-    layers = tuple(_dynamic_report(n, quantized=n.name not in left) for n in candidates)
+    layers = tuple(_dynamic_report(n, quantized=left.isdisjoint(names_left(n.name or ""))) for n in candidates)
     return Draft("dynamic", "int8 dynamic", "dynamic", None, ir.from_proto(result), layers)
 
 

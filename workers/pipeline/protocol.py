@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter
 
 from app.contracts.formats import UploadedModelFormat
 from app.contracts.inspection import DatasetInspection, ModelInspection, Notice
-from app.contracts.model import Contract
+from app.contracts.model import Contract, Many
 from app.contracts.objective import Benchmark, Objective
 from app.contracts.preparation import Preparation
 from app.contracts.problem import Problem
@@ -132,16 +132,16 @@ EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 class ModelInspected(Contract):
     kind: Literal["model_inspected"] = "model_inspected"
     inspection: ModelInspection
-    files: tuple[str, ...] = ()
+    files: Many[str] = ()
     """Names, in SCRATCH/outputs, of the canonical model: `model.onnx`, perhaps `model.onnx.data`, and the tokenizer's
     files. Jobs read these and never the upload."""
-    warnings: tuple[Notice, ...] = ()
+    warnings: Many[Notice] = ()
 
 
 class DatasetInspected(Contract):
     kind: Literal["dataset_inspected"] = "dataset_inspected"
     inspection: DatasetInspection
-    warnings: tuple[Notice, ...] = ()
+    warnings: Many[Notice] = ()
 
 
 class Quantized(Contract):

@@ -103,7 +103,7 @@ def _prepare(model: onnx.ModelProto, task: QuantizeTask, scratch: Path) -> Prepa
         detail = f"The model has no node {quoted(str(error))}."
         raise refuse("recipe_node_not_found", detail, pointer="/recipe/nodes_to_exclude", entry=str(error)) from error
     if not prepared.placement.weights:
-        raise refuse("nothing_to_quantize", _why_nothing(prepared), hint="The reasons are in the detail.")
+        raise refuse("nothing_to_quantize", _why_nothing(prepared))
     return prepared
 
 
@@ -156,7 +156,9 @@ def _try(session: Session, feeder: Feeder) -> None:
     try:
         session.run(feeder.rows_of_exactly(feeder.fixed_batch or 1))
     except RuntimeRefused as error:
-        raise refuse("model_not_runnable", f"The model fails on the first sample: {quoted(error.reason)}") from error
+        detail = f"The float model fails on the first sample: {quoted(error.reason)}"
+        hint = "onnxruntime's session.run with that sample shows it too: mend the data, or the model."
+        raise refuse("model_not_runnable", detail, hint=hint) from error
 
 
 def _candidates(
@@ -192,7 +194,11 @@ def _evaluate(baseline: _Baseline, sessions: dict[str, Session], task: QuantizeT
     if output is None:
         reporter.warn("not_comparable", "The model has no float output, so the candidates were not compared with it.")
         if task.objective.max_accuracy_drop is not None:
-            raise refuse("labels_invalid", "The model has no float output whose classes labels could name.")
+            raise refuse(
+                "labels_invalid",
+                "The model has no float output whose classes labels could name.",
+                hint="Leave out `max_accuracy_drop`.",
+            )
         return Evaluation()
     rows = fitting_rows(baseline.session, baseline.evaluation, reporter)
     return evaluate(baseline.session, sessions, baseline.evaluation, reporter, output=output, rows=rows)

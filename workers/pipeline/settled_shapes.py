@@ -76,7 +76,7 @@ def _note(value: onnx.ValueInfoProto, shape: Shape) -> None:
 def _inferred(skeleton: onnx.ModelProto) -> dict[str, Shape]:
     try:
         graph = inferred_with_values(skeleton, strict=False).graph
-    except (shape_inference.InferenceError, ValueError, RuntimeError, MemoryError):
+    except (shape_inference.InferenceError, ValueError, RuntimeError):
         return {}
     known: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for value in (*graph.input, *graph.value_info, *graph.output):

@@ -1,13 +1,20 @@
 """Dynamic quantization: int8 weights in the file, the ranges of activations found again for every input.
 
 The work is `onnxruntime.quantization.quantize_dynamic`. Around it: no files or log lines left behind, and a model in
-which nothing changed is an error, not a success.
+which nothing changed is an error, not a success. What the tool would do wrong by itself:
+
+1. It transposes the weight of a Gemm, and reshapes those of an LSTM, under their old names: whatever else reads them
+   computes something else then, without an error. So each of these operators gets weights of its own.
+2. It trips over the shape that is noted for such a weight.
+3. It turns every Gemm into MatMul and Add before it looks at what to leave out, under the name that MatMul has by then.
+4. It makes integers of float16 weights, and of vectors, in operators that take neither.
 """
 
 import contextlib
 import io
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,7 +28,14 @@ _INTEGER_OPERATORS = frozenset(
 
 # Convolutions are left out: one range for each input tensor is too coarse for many networks, and ConvInteger is slow. A
 # text recognition network with 57 of them kept 4 dB and took several times its float time; without, 42 dB and the same.
-MATRIX_PRODUCTS = ("Attention", "EmbedLayerNormalization", "Gather", "Gemm", "LSTM", "MatMul")
+# So is Attention: the tool takes the standard one, which holds no weights, for ONNX Runtime's own, which does.
+MATRIX_PRODUCTS = ("Gather", "Gemm", "LSTM", "MatMul")
+
+
+_WEIGHT = {"Gather": 0, "Gemm": 1, "LSTM": 1, "MatMul": 1}
+
+# Inputs that the tool changes in place.
+_CHANGED_WEIGHTS = {"Gemm": (1,), "LSTM": (1, 2)}
 
 
 class NothingQuantized(ValueError):
@@ -65,17 +79,18 @@ def _quantized(
     from onnxruntime.quantization import QuantType  # noqa: PLC0415
     from onnxruntime.quantization import quantize_dynamic as tool  # noqa: PLC0415
 
+    left_out = [*nodes_to_exclude, *_unfit(source.graph)]
     with tempfile.TemporaryDirectory() as folder, _silence():
         path = Path(folder, "dynamic.onnx")
         try:
             tool(
-                _without_shapes_of_weights(source),
+                _ready(source),
                 path,
                 op_types_to_quantize=list(op_types),
                 per_channel=per_channel,
                 reduce_range=reduce_range,
                 weight_type=QuantType.QInt8,
-                nodes_to_exclude=list(nodes_to_exclude),
+                nodes_to_exclude=[name for node in left_out for name in names_left(node)],
                 use_external_data_format=True,
             )
         except OSError:
@@ -85,14 +100,56 @@ def _quantized(
         return onnx.load_model(path)
 
 
-def _without_shapes_of_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy. The tool transposes the weight of a Gemm under its old name, and trips over the shape noted for it."""
+def names_left(node: str) -> tuple[str, str]:
+    """How a float operator may be called once the tool is done: the second, if it was a Gemm."""
+    return node, f"{node}_MatMul"
+
+
+def _unfit(graph: onnx.GraphProto) -> Iterator[str]:
+    """The names of operators whose constant weight the integer operators do not take."""
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    for node in _nodes(graph):
+        index = _WEIGHT.get(node.op_type)
+        weight = None if index is None else weights.get(node.input[index])
+        if weight is None:
+            continue
+        if weight.data_type != onnx.TensorProto.FLOAT or (node.op_type == "MatMul" and len(weight.dims) == 1):
+            yield node.name
+
+
+def _ready(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy that the tool does not spoil."""
     copied = onnx.ModelProto()
     copied.CopyFrom(model)
     weights = {tensor.name for tensor in model.graph.initializer}
     del copied.graph.value_info[:]
     copied.graph.value_info.extend(v for v in model.graph.value_info if v.name not in weights)
+    _give_own_weights(copied.graph)
     return copied
+
+
+def _give_own_weights(graph: onnx.GraphProto) -> None:
+    nodes = list(_nodes(graph))
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    readers = Counter(name for node in nodes for name in node.input) + Counter(v.name for v in graph.output)
+    for number, node in enumerate(nodes):
+        for index in _CHANGED_WEIGHTS.get(node.op_type, ()):
+            name = node.input[index]
+            if name not in weights or readers[name] == 1:
+                continue
+            readers[name] -= 1
+            node.input[index] = f"{name}_of_{node.op_type}_{number}"
+            own = graph.initializer.add()
+            own.CopyFrom(weights[name])
+            own.name = node.input[index]
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for body in (attribute.g, *attribute.graphs):
+                yield from _nodes(body)
 
 
 def _count_integer_operators(model: onnx.ModelProto) -> int:

@@ -31,6 +31,7 @@ from workers.quantization.passes.fuse_gelu import GELU_OPSET, fuse_gelu
 from workers.quantization.passes.fuse_integer_matmul import fuse_integer_matmul
 from workers.quantization.passes.insert_qdq import insert_qdq
 from workers.quantization.passes.lift_constants import lift_constants
+from workers.quantization.passes.plain_pools import plain_pools
 from workers.quantization.placement import Placement, place
 from workers.quantization.ranges import Range
 from workers.quantization.rounding.rounded_weight import RoundedWeight
@@ -130,6 +131,7 @@ def prepare(model: onnx.ModelProto, recipe: Recipe, *, folder: Path | None = Non
         fuse_gelu(graph_model)
     fold_batch_norm(graph_model)
     fold_bias_add(graph_model)
+    plain_pools(graph_model)
     if recipe.equalize != "off":
         graph_model = _equalized(graph_model, only_if_skewed=recipe.equalize == "auto")
     return placed(graph_model, recipe)

@@ -84,13 +84,64 @@ def test_every_truncation_is_refused(problem_of: Any) -> None:
     assert codes <= {"onnx_parse_error", "onnx_invalid", "onnx_opset_unsupported", "model_not_runnable"}
 
 
+def test_a_file_that_no_message_can_fill_is_refused_unread(tmp_path: Path, reporter: Reporter) -> None:
+    with (tmp_path / "model.onnx").open("wb") as file:
+        file.truncate(1 << 31)  # a hole: it takes no room
+    with pytest.raises(ProblemFound) as found:
+        inspect_model(InspectModelTask(model="model.onnx"), tmp_path, reporter)
+    assert found.value.problem.code == "onnx_parse_error"
+    assert "save_as_external_data" in (found.value.problem.hint or "")
+
+
 def test_a_weight_of_too_few_bytes_is_found(problem_of: Any) -> None:
     found = problem_of(changed(lambda m: setattr(m.graph.initializer[0], "raw_data", b"\0" * 12)))
     assert found.code == "onnx_invalid"
     assert found.errors[0].entry == "w1"
 
 
-@pytest.mark.parametrize("opset", [8, 1000])
+def in_two_fields(tensor: onnx.TensorProto) -> None:
+    tensor.float_data.extend([0.5] * 512)
+
+
+def of_so_many_values(count: int) -> Any:
+    def change(tensor: onnx.TensorProto) -> None:
+        tensor.ClearField("raw_data")
+        tensor.float_data.extend([0.5] * count)
+
+    return change
+
+
+def of_another_type(tensor: onnx.TensorProto) -> None:
+    tensor.ClearField("raw_data")
+    tensor.int64_data.extend([1] * 512)
+
+
+# w1 is [16, 32]: 512 values
+@pytest.mark.parametrize(
+    "change", [in_two_fields, *map(of_so_many_values, (0, 511, 513)), of_another_type], ids=lambda f: f.__name__
+)
+def test_a_weight_in_two_fields_or_of_another_number_of_values_is_refused(problem_of: Any, change: Any) -> None:
+    found = problem_of(changed(lambda m: change(m.graph.initializer[0])))
+    assert (found.code, bool(found.hint)) == ("onnx_invalid", True)
+
+
+def test_values_may_lie_in_the_field_of_their_type(inspect: Any) -> None:
+    assert inspect(changed(lambda m: of_so_many_values(512)(m.graph.initializer[0]))).parameters == 16 * 32 + 32 * 4 + 4
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_integers_and_texts_are_counted_too(problem_of: Any, count: int) -> None:
+    def integers(model: onnx.ModelProto) -> None:
+        model.graph.initializer.add(name="i", data_type=TensorProto.INT64, dims=[2]).int64_data.extend([1] * count)
+
+    def texts(model: onnx.ModelProto) -> None:
+        model.graph.initializer.add(name="t", data_type=TensorProto.STRING, dims=[2]).string_data.extend([b"a"] * count)
+
+    for change in (integers, texts):
+        assert problem_of(changed(change)).code == "onnx_invalid"
+
+
+@pytest.mark.parametrize("opset", [1, 8, 999, 1000])
 def test_versions_out_of_range_are_refused(problem_of: Any, opset: int) -> None:
     assert problem_of(changed(lambda m: setattr(m.opset_import[0], "version", opset))).code == "onnx_opset_unsupported"
 
@@ -152,7 +203,32 @@ def test_operators_beyond_the_standard_are_named(problem_of: Any) -> None:
     assert found.errors[0].entry == "up"
 
 
-@pytest.mark.parametrize("dims", [[-1, 32], [1 << 40, 1 << 40]])
+@pytest.mark.parametrize(
+    ("op_type", "domain"),
+    [
+        ("PyOp", "ai.onnx.contrib"),
+        ("EPContext", "com.microsoft"),  # names an engine's file, which a runtime would open
+        ("EfficientNMS_TRT", ""),  # a plugin of TensorRT, as exporters write it
+        ("MyPlugin", "trt.plugins"),
+        ("Mine", "my.company"),
+        ("Conv", "ai.onnx.ml"),
+    ],
+)
+def test_plugins_and_operators_of_runtimes_are_refused(problem_of: Any, op_type: str, domain: str) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.node[1].op_type, model.graph.node[1].domain = op_type, domain
+        model.opset_import.add(domain=domain or "unused", version=1)
+
+    found = problem_of(changed(change))
+    assert found.code == "onnx_operator_not_allowed"
+    assert op_type in found.detail
+
+
+@pytest.mark.parametrize(
+    "dims",
+    [[-1, 32], [-1, -1], [-(1 << 63)], [1 << 40, 1 << 40], [1 << 62], [(1 << 63) - 1], [1 << 32, 1 << 32]],
+    ids=str,
+)
 def test_impossible_extents_are_refused(problem_of: Any, dims: Any) -> None:
     def change(model: onnx.ModelProto) -> None:
         del model.graph.initializer[0].dims[:]

@@ -129,6 +129,18 @@ def test_dynamic_finds_its_ranges_at_run_time(tmp_path: Path) -> None:
     assert operators(tmp_path / "outputs" / "m_int8_dynamic.onnx")["MatMulInteger"] >= 3
 
 
+@pytest.mark.parametrize("change", [{"nodes_to_exclude": ("classify",)}, {"op_types_to_exclude": ("Gemm",)}])
+def test_dynamic_leaves_out_what_the_recipe_leaves_out(tmp_path: Path, change: Any) -> None:
+    """ONNX Runtime's tool gives a Gemm another name before it looks."""
+    result = quantized(tmp_path, attention(), sentences(8), preset="int8-dynamic", **change)
+    layers = {layer.node: layer.quantized for layer in result.layers}
+    assert not layers["classify"]
+    assert layers["q_proj"]
+    (file,) = (f.path for f in result.files if f.kind == "model")
+    weights = {t.name: t.data_type for t in onnx.load(tmp_path / "outputs" / file).graph.initializer}
+    assert weights["head"] == onnx.TensorProto.FLOAT
+
+
 def test_float16_halves_the_file_and_keeps_the_outputs(tmp_path: Path) -> None:
     result = quantized(tmp_path, residual_cnn(), images(samples=20), preset="float16")
     assert [v.key for v in result.variants] == ["baseline", "float16"]

@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.real_data import READER, lines_of_text
-from tests.workers.quantization.small_models import model_of, residual_cnn, two_matmuls
+from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
 from workers.quantization.dynamic import DynamicQuantizationFailed, NothingQuantized, quantize_dynamic
 from workers.quantization.error_metrics import sqnr_db
 from workers.quantization.opset import raise_opset
@@ -79,6 +79,82 @@ def test_a_transposed_weight_whose_shape_is_noted_becomes_integers_too() -> None
     model = ir.to_proto(lift_constants(ir.from_proto(residual_cnn())))
     assert "w4" in {v.name for v in model.graph.value_info}
     assert "MatMulInteger" in {node.op_type for node in quantize_dynamic(model).graph.node}
+
+
+def test_standard_attention_is_not_taken_for_the_runtimes_own() -> None:
+    """The tool would put ONNX Runtime's QAttention in its place, which takes other inputs: no runtime loads that."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["q"], name="project"),
+        helper.make_node("Attention", ["q", "q", "q"], ["y"], name="attend", q_num_heads=4, kv_num_heads=4),
+    ]
+    weights = {"w": np.eye(16, dtype=np.float32)}
+    inputs = {"x": ["n", 20, 16]}
+    model = model_of(nodes, weights, inputs=inputs, outputs={"y": ["n", 20, 16]}, opset=23, ir_version=11)
+    quantized = quantize_dynamic(model)
+    assert kinds(quantized).count("Attention") == kinds(quantized).count("MatMulInteger") == 1
+    assert sqnr_db(run(model, tokens()), run(quantized, tokens())) > 30
+
+
+def shared(*, times: int) -> onnx.ModelProto:
+    """A square Gemm, applied again and again with one weight: as exporters write copies of a layer."""
+    nodes = [
+        helper.make_node("Gemm", [f"h{i}", "w", "b"], [f"h{i + 1}"], name=f"gemm{i}", transB=1) for i in range(times)
+    ]
+    weights = random_weights(np.random.default_rng(2), w=(16, 16), b=(16,))
+    return model_of(nodes, weights, inputs={"h0": ["n", 16]}, outputs={f"h{times}": ["n", 16]})
+
+
+def rows() -> Any:
+    return np.random.default_rng(3).normal(size=(64, 16)).astype(np.float32)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_weight_that_several_gemms_share_is_turned_for_each_of_them(times: int) -> None:
+    """The tool would turn it over under its old name as often as it is read."""
+    model = shared(times=times)
+    expected, actual = (
+        ort.InferenceSession(m.SerializeToString()).run(None, {"h0": rows()})[0]
+        for m in (model, quantize_dynamic(model))
+    )
+    assert sqnr_db(expected, actual) > 30
+
+
+def test_a_table_that_a_gemm_multiplies_by_stays_a_table() -> None:
+    """Tied embeddings: Gather reads rows of what the last layer multiplies by."""
+    nodes = [
+        helper.make_node("Cast", ["x"], ["ids"], name="ids", to=TensorProto.INT64),
+        helper.make_node("Gather", ["w", "ids"], ["e"], name="find"),
+        helper.make_node("Gemm", ["e", "w"], ["y"], name="tied", transB=1),
+    ]
+    model = model_of(
+        nodes, random_weights(np.random.default_rng(4), w=(32, 32)), inputs={"x": ["n"]}, outputs={"y": ["n", 32]}
+    )
+    ids = np.arange(32, dtype=np.float32)
+    assert sqnr_db(run(model, ids), run(quantize_dynamic(model), ids)) > 30
+
+
+def test_two_runs_of_one_lstm_have_weights_of_their_own() -> None:
+    """Siamese networks: the tool would reshape the weights twice, and leave the second run without any."""
+    lstm = [
+        helper.make_node("LSTM", [i, "w", "r", "b"], [o], name=o, hidden_size=4) for i, o in (("x", "a"), ("c", "d"))
+    ]
+    join = [
+        helper.make_node("Neg", ["x"], ["c"], name="other"),
+        helper.make_node("Add", ["a", "d"], ["y"], name="join"),
+    ]
+    weights = random_weights(np.random.default_rng(5), w=(1, 16, 8), r=(1, 16, 4), b=(1, 32))
+    model = model_of(
+        [join[0], *lstm, join[1]], weights, inputs={"x": [6, "n", 8]}, outputs={"y": [6, 1, "n", 4]}, opset=13
+    )
+    x = np.random.default_rng(6).normal(size=(6, 3, 8)).astype(np.float32)
+    quantized = quantize_dynamic(model)
+    assert kinds(quantized).count("DynamicQuantizeLSTM") == 2
+    assert sqnr_db(run(model, x), run(quantized, x)) > 25
+
+
+def test_a_gemm_that_is_left_out_stays_float() -> None:
+    quantized = quantize_dynamic(shared(times=2), nodes_to_exclude=["gemm0"])
+    assert kinds(quantized).count("MatMul") == kinds(quantized).count("MatMulInteger") == 1
 
 
 def test_that_dynamic_convolutions_ruin_a_real_network_is_why() -> None:

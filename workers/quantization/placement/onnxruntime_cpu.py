@@ -17,7 +17,8 @@ computed tensors (attention) stay float.
 import onnx_ir as ir
 
 from workers.quantization.constants import float_constant_of
-from workers.quantization.placement.integer_flow import IntegerFlow, activation_follows, flow_through
+from workers.quantization.passes.plain_pools import is_dilated_pool
+from workers.quantization.placement.integer_flow import MOVES_VALUES, IntegerFlow, activation_follows, flow_through
 from workers.quantization.placement.plan import (
     INSIDE_BODY,
     Exclusions,
@@ -30,6 +31,7 @@ from workers.quantization.placement.plan import (
 from workers.quantization.weighted_operators import LeftInFloat, WeightSite, is_candidate, is_standard, weight_site
 
 _AT_OUTPUT = "Its result is an output of the model, and an integer convolution needs a quantized result."
+_BEHIND_DILATED_POOL = "It reads an average pool with dilations, which ONNX Runtime cannot run between integers."
 
 
 def place_for_onnxruntime_cpu(graph: ir.Graph, exclusions: Exclusions) -> Placement:
@@ -49,6 +51,8 @@ def place_for_onnxruntime_cpu(graph: ir.Graph, exclusions: Exclusions) -> Placem
 def _site_in(graph: ir.Graph, node: ir.Node) -> WeightSite | LeftInFloat:
     if node.graph is not graph:
         return INSIDE_BODY
+    if node.op_type != "Gather" and is_dilated_pool(_source(node)):
+        return LeftInFloat(_BEHIND_DILATED_POOL)
     found = weight_site(node)
     if isinstance(found, WeightSite):
         return _refusal(node, found) or found
@@ -72,6 +76,16 @@ def _refusal(node: ir.Node, site: WeightSite) -> LeftInFloat | None:
             return _bias_refusal(node, site, channels=weight.shape[site.axis])
         case _:
             return None
+
+
+def _source(node: ir.Node) -> ir.Node | None:
+    """What computes the first input: operators that only move values have no say in it."""
+    value = node.inputs[0]
+    while value is not None and (producer := value.producer()) is not None:
+        if producer.op_type not in MOVES_VALUES:
+            return producer
+        value = producer.inputs[0]
+    return None
 
 
 def _bias_refusal(node: ir.Node, site: WeightSite, *, channels: int) -> LeftInFloat | None:
