@@ -33,6 +33,7 @@ from app.middleware.body_limit import BodyLimit
 from app.middleware.host_check import HostCheck
 from app.middleware.quick_status import QuickStatus
 from app.middleware.request_log import RequestLog
+from app.middleware.strict_json import StrictJson
 from app.models.endpoints import router as models
 from app.observability.endpoints import router as observability
 from app.observability.scrape import Scrapes
@@ -135,6 +136,7 @@ def create_app(settings: Settings) -> FastAPI:
     install_handlers(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the framework's documented way
     # the last one added is the outermost
+    app.add_middleware(StrictJson)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(QuickStatus, shown_jobs=shown_jobs)
     app.add_middleware(RateLimit, limiter=RateLimiter(buckets), per_minute=settings.rate_limit_per_minute)

@@ -15,6 +15,7 @@ _DIGITS: frozenset[DatasetFormat] = frozenset({"jsonl", "csv"})
 """Formats whose numbers are written as digits: they take the element type that the model asks for."""
 _BECOMES = {"int64": ("int", "uint", "float"), "float64": ("float",)}
 """What whole numbers and others can become; nothing is rounded to a whole number."""
+_NOT_ROUNDED = "Write whole numbers where the model takes integers: nothing is rounded, and true is no number."
 
 
 def check_columns(model: ModelInspection, dataset: DatasetInspection) -> Problem | None:
@@ -55,14 +56,16 @@ def _dtype(spec: TensorSpec, column: ColumnInspection, *, written: bool) -> Prob
         "calibration_dtype_mismatch",
         f"{quoted(spec.name)} is {column.dtype} in the data and {spec.dtype} in the model.",
         entry=spec.name,
-        hint=None if written else f"Convert it before saving: array.astype('{spec.dtype}').",
+        hint=_NOT_ROUNDED if written else f"Convert it before saving: array.astype('{spec.dtype}').",
     )
 
 
 def _shape(spec: TensorSpec, column: ColumnInspection) -> Problem | None:
     if not spec.shape:
         detail = f"The model's input {quoted(spec.name)} is a single number, so it has no axis of samples."
-        return problem("calibration_shape_mismatch", detail, entry=spec.name)
+        return problem(
+            "calibration_shape_mismatch", detail, entry=spec.name, hint="Export it with an axis for samples."
+        )
     fits = len(spec.shape) == len(column.shape) and all(
         isinstance(wanted, str) or wanted == given
         for wanted, given in zip(spec.shape[1:], column.shape[1:], strict=True)

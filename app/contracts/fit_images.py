@@ -74,7 +74,8 @@ def _dtype(spec: TensorSpec) -> Problem | None:
     if spec.dtype in _ELEMENT_TYPES:
         return None
     detail = f"{quoted(spec.name)} is {quoted(spec.dtype)} in the model; images become floats or uint8."
-    return problem("calibration_dtype_mismatch", detail, entry=spec.name)
+    hint = "Store the inputs as arrays instead: numpy.savez(path, name=array)."
+    return problem("calibration_dtype_mismatch", detail, entry=spec.name, hint=hint)
 
 
 def _shape(spec: TensorSpec, preparation: ImagePreparation) -> Problem | None:

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from app.contracts.formats import DatasetFormat, ModelFormat
-from app.contracts.model import Contract
+from app.contracts.model import Contract, Many
 from app.contracts.preparation import ImagePreparation, Preparation
 
 PreviewValue = str | int | float | bool | None | tuple[int | float | bool, ...]
@@ -16,7 +16,7 @@ class TensorSpec(Contract):
     name: str
     dtype: str
     """numpy's name of the element type: float32, int64, ..."""
-    shape: tuple[Dimension, ...]
+    shape: Many[Dimension]
 
 
 class TokenizerInspection(Contract):
@@ -51,13 +51,13 @@ class ModelInspection(Contract):
     format: ModelFormat = "onnx"
     task: str | None = None
     """What a transformers checkpoint does: text-classification, token-classification, ..."""
-    classes: tuple[str, ...] | None = None
+    classes: Many[str] | None = None
     """Their names in the order of the outputs, where the model says them."""
     tokenizer: TokenizerInspection | None = None
     image_preparation: ImagePreparation | None = None
     """What the model's own preprocessor configuration asks for."""
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
+    inputs: Many[TensorSpec]
+    outputs: Many[TensorSpec]
     opset: int
     ir_version: int
     producer: str
@@ -82,7 +82,7 @@ class ColumnInspection(Contract):
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: Many[int]
     """With the number of samples first."""
     min: float | None
     max: float | None
@@ -92,12 +92,12 @@ class ColumnInspection(Contract):
 class DatasetInspection(Contract):
     format: DatasetFormat
     num_samples: int
-    columns: tuple[ColumnInspection, ...]
+    columns: Many[ColumnInspection]
     has_labels: bool
     """True when samples have classes: a column named `labels`, or what the preparation declares. No model input."""
     preparation: Preparation | None = None
     """As declared, or as it was found to be meant; null where columns are the model's inputs already."""
-    preview: tuple[dict[str, PreviewValue], ...] = ()
+    preview: Many[dict[str, PreviewValue]] = ()
     """The first samples, shortened."""
     sample_digest: str | None = None
     """Of the first samples' content, to recognise data that calibrates and evaluates at once."""

@@ -13,9 +13,10 @@ def announced_sha256(headers: Headers) -> str | None:
     """In hexadecimal digits, or None where no sha-256 is announced; other algorithms are no concern of ours."""
     announced = headers.get("repr-digest") or headers.get("content-digest") or ""
     found = re.search(r"sha-256=:([A-Za-z0-9+/=]{44}):", announced)
-    if found is None:
+    if found is None and "sha-256=" not in announced:
         return None
     try:
-        return base64.b64decode(found.group(1), validate=True).hex()
+        return base64.b64decode(found.group(1) if found else "?", validate=True).hex()
     except binascii.Error as error:
-        raise refuse("bad_request", "The digest header is not well formed.") from error
+        hint = "Send it as `Repr-Digest: sha-256=:...:`, with the 32 bytes in base64 between the colons."
+        raise refuse("bad_request", "The digest header is not well formed.", hint=hint) from error

@@ -10,7 +10,7 @@ from app.contracts.problem import refuse
 from app.database import Transaction, tenant_session
 from app.files import service
 from app.files.announced import announced_sha256
-from app.files.form import FormUpload
+from app.files.form import MAX_OVERHEAD_BYTES, FormUpload
 from app.files.reception import Reception, receive_raw, too_large, uploads_folder
 from app.files.schemas import FileRead
 from app.files.sniff import SNIFFED, Purpose, as_purpose
@@ -67,7 +67,7 @@ async def create_file(
 ) -> FileRead:
     """Upload one file. `curl -F purpose=model -F file=@model.onnx` is enough."""
     limit = services.settings.max_upload_bytes
-    if int(request.headers.get("content-length") or 0) > limit + _FORM_OVERHEAD:
+    if int(request.headers.get("content-length") or 0) > limit + MAX_OVERHEAD_BYTES:
         raise too_large(limit)
     folder = uploads_folder(services.settings.require_scratch_dir())
     allowed = services.settings.allow_torch_export
@@ -83,10 +83,6 @@ async def create_file(
         )
     response.headers["Location"] = f"/v1/files/{row.id}"
     return FileRead.of(row)
-
-
-_FORM_OVERHEAD = 64 * 1024
-"""Boundaries and headers of a form may add this much to the file's own size."""
 
 
 class _About(NamedTuple):

@@ -14,8 +14,9 @@ from lowbit.files import Files, UploadProgress
 from lowbit.inspected import Inspected, OnPacked
 from lowbit.job import Job, layers_of
 from lowbit.jobs import Jobs
+from lowbit.preparations import Preparation
 from lowbit.request import JobOptions, job_request
-from lowbit.resources import Artifact, Layer, Model, Preparation, RecipePreset, Variant
+from lowbit.resources import Artifact, Layer, Model, RecipePreset, Variant
 from lowbit.wire import Wire, address
 
 TIMEOUT_SECONDS = 30.0

@@ -6,7 +6,8 @@ from typing import cast
 from lowbit.files import Files, UploadProgress
 from lowbit.folder_contents import title
 from lowbit.inspected import Inspected, OnPacked
-from lowbit.resources import Dataset, Preparation
+from lowbit.preparations import Preparation
+from lowbit.resources import Dataset
 from lowbit.wire import Wire, address
 
 

@@ -25,8 +25,9 @@ QUICK = {
     "LOWBIT_REAP_SECONDS": "0.5",
     "LOWBIT_DISPATCH_SECONDS": "0.2",
     "LOWBIT_MAX_UPLOAD_BYTES": str(64 * 1024**2),
+    "LOWBIT_ALLOW_TORCH_EXPORT": "true",
 }
-"""Leases short enough that a test can wait for one to run out."""
+"""Leases short enough that a test can wait for one to run out; and every format is taken."""
 
 
 @dataclass

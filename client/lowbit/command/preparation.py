@@ -9,7 +9,7 @@ import typer
 
 from lowbit.command.preparation_options import Channels, Figures, Layout, Resize, Size
 from lowbit.command.sources import is_id
-from lowbit.resources import ImagePreparation, Preparation, TextPreparation
+from lowbit.preparations import ImagePreparation, Preparation, TextPreparation
 
 TABLES = (".jsonl", ".csv", ".parquet")
 

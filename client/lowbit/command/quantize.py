@@ -25,8 +25,9 @@ from lowbit.command.preparation_options import (
 from lowbit.command.progress import Display, display
 from lowbit.command.session import connected
 from lowbit.command.sources import dataset_source, model_source
+from lowbit.preparations import Preparation
 from lowbit.request import DEFAULT_RECIPE, DEFAULT_TARGET, JobOptions, job_request
-from lowbit.resources import JobRequest, Preparation
+from lowbit.resources import JobRequest
 
 if TYPE_CHECKING:
     from lowbit.client import Client

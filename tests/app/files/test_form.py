@@ -1,7 +1,7 @@
 """The form reader, fed byte by byte and in pieces of every size: the result must not depend on how the bytes arrive."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.contracts.problem import ProblemFound
-from app.files.form import FormUpload
+from app.files.form import MAX_OVERHEAD_BYTES, FormUpload
 from app.files.reception import Reception
 
 CONTENT = b"\x08\x09--x\r\n\r\n--boundar\r\n" * 3  # all but the boundary itself
@@ -22,7 +22,7 @@ FORM = (
 TYPE = "multipart/form-data; boundary=boundary"
 
 
-def _read(folder: Path, pieces: list[bytes], *, max_bytes: int = 10_000) -> tuple[FormUpload, bytes]:
+def _read(folder: Path, pieces: Iterable[bytes], *, max_bytes: int = 10_000) -> tuple[FormUpload, bytes]:
     async def stream() -> AsyncIterator[bytes]:
         for piece in pieces:
             yield piece
@@ -58,6 +58,26 @@ def test_the_limit_acts_while_the_form_is_being_read(tmp_path: Path) -> None:
     with pytest.raises(ProblemFound) as found:
         _read(tmp_path, [FORM], max_bytes=10)
     assert found.value.problem.code == "upload_too_large"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("filler", [b"\r\n", b"--boundary\r\nX-Header: x\r\n" + b"X-Header: x\r\n" * 40])
+def test_what_stands_beside_the_file_has_a_limit_too(tmp_path: Path, filler: bytes) -> None:
+    """Without one, empty lines or headers could be sent for ever."""
+
+    class Sent(Exception):
+        """More than may be taken was taken."""
+
+    def endless() -> Iterator[bytes]:
+        opening, rest = filler[:12], filler[12:] or filler
+        yield opening
+        for _ in range(MAX_OVERHEAD_BYTES // len(rest) + 2):
+            yield rest
+        raise Sent
+
+    with pytest.raises(ProblemFound) as found:
+        _read(tmp_path, endless())
+    assert (found.value.problem.code, bool(found.value.problem.hint)) == ("bad_request", True)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -41,7 +41,8 @@ def gunzipped(packed: PackedFile, *, max_members: int) -> Iterator[bytes]:
     while data or offset < packed.size:
         members += 1
         if members > max_members:
-            raise refuse("archive_too_many_entries", f"The gzip file has more than {max_members} members.")
+            detail = f"The gzip file has more than {max_members} members."
+            raise refuse("archive_too_many_entries", detail, hint="Pack it in one: tar -czf.")
         inflater = zlib.decompressobj(_GZIP)
         while not inflater.eof:
             if not data:

@@ -17,5 +17,7 @@ class ArchiveLimits:
     """The whole name, with its folders, in UTF-8."""
     max_depth: int = 32
     """Folders above a file."""
+    max_extended_bytes: int = 32 << 20
+    """Of a tar's extended headers, all together: 100,000 of 300 bytes. They are read record by record."""
     max_directory_bytes: int = 64 << 20
     """Of a zip's central directory: 100,000 entries with names of 200 bytes and what archivers add."""

@@ -60,7 +60,7 @@ def _check_component(component: str, name: str) -> None:
         raise _bad(name, "has an empty component")
     if "\\" in component:
         raise _bad(name, "holds a backslash; '/' separates folders")
-    if not all(_is_visible(character) for character in component):
+    if not component.isprintable() and not all(map(_is_visible, component)):
         raise _bad(name, "holds a control character or one that cannot be seen")
     if component.endswith(".") or component[-1].isspace():
         raise _bad(name, "has a component that ends in a dot or a space")

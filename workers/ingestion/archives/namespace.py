@@ -23,6 +23,8 @@ class Namespace:
     def __init__(self, limits: ArchiveLimits) -> None:
         self._limits = limits
         self._taken: dict[str, _Taken] = {}
+        self._folders: set[str] = set()
+        """As they are spelled: most are named again with each of their files, and folding takes its time."""
 
     def admit(self, raw: str, kind: _Kind) -> str | None:
         """The safe name of a file to unpack; nothing for folders and litter. Raises ProblemFound.
@@ -57,6 +59,8 @@ class Namespace:
             slash = name.find("/", slash + 1)
 
     def _add_folder(self, name: str) -> None:
+        if name in self._folders:
+            return
         key = _folded(name)
         taken = self._taken.get(key)
         if taken is None:
@@ -71,6 +75,8 @@ class Namespace:
                 f"The archive holds more than {self._limits.max_entries} files and folders, the limit.",
             )
         self._taken[key] = _Taken(name, kind)
+        if kind == "folder":
+            self._folders.add(name)
 
 
 def _duplicate(what: str, taken: _Taken, name: str) -> ProblemFound:

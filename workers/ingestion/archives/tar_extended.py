@@ -43,9 +43,11 @@ def parse_long_name(data: bytes) -> Override:
 def _parse_records(data: bytes) -> dict[bytes, bytes]:
     """Records are '<length of the whole> <key>=<value>' and a newline."""
     records: dict[bytes, bytes] = {}
-    while data:
-        length = _decimal(data[: _MAX_DIGITS + 1].partition(b" ")[0])
-        record, data = data[:length], data[length:]
+    position = 0
+    while position < len(data):
+        length = _decimal(data[position : position + _MAX_DIGITS + 1].partition(b" ")[0])
+        record = data[position : position + length]
+        position += length
         key, equals, value = record.partition(b" ")[2].partition(b"=")
         if (
             len(record) != length

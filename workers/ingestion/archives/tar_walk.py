@@ -21,6 +21,7 @@ from workers.ingestion.archives.tar_stream import TarStream, read_exactly
 _FILE, _FOLDER = b"0", b"5"
 _LINKS = {b"1": "a hard link", b"2": "a symbolic link", b"K": "a link"}
 _PAX, _GLOBAL_PAX, _LONG_NAME = b"x", b"g", b"L"
+_EXTENDED = frozenset({_PAX, _GLOBAL_PAX, _LONG_NAME})
 _MAX_HEADERS_EACH = 3  # an entry may have one of pax and one of GNU before its own
 _MAX_PADDING_BYTES = 1 << 20  # at the end archivers fill a record, of 10 KiB unless told otherwise
 
@@ -44,7 +45,11 @@ def walk(stream: TarStream, limits: ArchiveLimits) -> Iterator[Entry]:
 def _members(stream: TarStream, limits: ArchiveLimits) -> Iterator[_Member]:
     """Files and folders, each with what preceded its header. Whoever asks has to move on over the data."""
     override: Override | None = None
+    extended_bytes = 0
     for header in _headers(stream, limits):
+        if header.kind in _EXTENDED:
+            extended_bytes += header.bytes
+            _check_extended(extended_bytes, limits)
         if header.kind == _GLOBAL_PAX:
             check_global_pax(_read_extended(stream, header))
         elif header.kind in {_PAX, _LONG_NAME}:
@@ -79,6 +84,15 @@ def _check_end(stream: TarStream) -> None:
         if total > _MAX_PADDING_BYTES or padding.strip(b"\x00"):
             raise refuse("archive_corrupt", "Something follows the tar's end.")
         padding = stream.read(PIECE_BYTES)
+
+
+def _check_extended(total_bytes: int, limits: ArchiveLimits) -> None:
+    if total_bytes > limits.max_extended_bytes:
+        raise refuse(
+            "archive_unsupported",
+            f"The tar's extended headers take more than {limits.max_extended_bytes} bytes together, the limit.",
+            hint="Use tar --no-xattrs.",
+        )
 
 
 def _read_extended(stream: TarStream, header: TarHeader) -> bytes:

@@ -15,12 +15,13 @@ _UTF8_FLAG = 1 << 11
 def parse_extra(extra: bytes, name: str) -> dict[int, bytes]:
     """Field id -> body. Up to three bytes at the end may be padding: aligning tools leave them."""
     fields: dict[int, bytes] = {}
-    while len(extra) >= 4:
-        kind, count = struct.unpack_from("<HH", extra)
-        if 4 + count > len(extra) or (kind in fields and kind in {_ZIP64, _UNICODE_NAME}):
+    position = 0
+    while position + 4 <= len(extra):
+        kind, count = struct.unpack_from("<HH", extra, position)
+        body, position = position + 4, position + 4 + count
+        if position > len(extra) or (kind in fields and kind in {_ZIP64, _UNICODE_NAME}):
             raise refuse("archive_corrupt", "An entry's extra fields are damaged.", entry=name)
-        fields[kind] = extra[4 : 4 + count]
-        extra = extra[4 + count :]
+        fields[kind] = extra[body:position]
     return fields
 
 

@@ -93,4 +93,9 @@ def _descriptors(record: Record) -> set[bytes]:
 
 
 def _overlap(record: Record) -> ProblemFound:
-    return refuse("archive_bomb", "An entry shares its bytes with another or with the directory.", entry=record.name)
+    return refuse(
+        "archive_bomb",
+        "An entry shares its bytes with another or with the directory.",
+        entry=record.name,
+        hint="Pack the files anew.",
+    )

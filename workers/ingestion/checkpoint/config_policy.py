@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.contracts.problem import ProblemFound, quoted, refuse
+from app.contracts.strict_json import NamedTwice, NotStrictJson, UnboundedNumber, read_json
 from workers.ingestion.checkpoint.architectures import (
     WITH_CLASSES,
     Architecture,
@@ -19,7 +20,6 @@ from workers.ingestion.checkpoint.architectures import (
 )
 from workers.ingestion.checkpoint.config_values import IRRELEVANT, REQUIRED, TRAINING_ONLY, VALUES
 from workers.ingestion.checkpoint.labels import Labels, labels_of
-from workers.ingestion.strict_json import NamedTwice, NotStrictJson, UnboundedNumber, read_json
 
 CONFIG_FILE = "config.json"
 

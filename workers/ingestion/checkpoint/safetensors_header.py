@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeGuard
 
 from app.contracts.problem import ProblemFound, quoted, refuse
-from workers.ingestion.strict_json import NamedTwice, NotStrictJson, parse_json
+from app.contracts.strict_json import NamedTwice, NotStrictJson, parse_json
 
 MAX_HEADER_BYTES = 100_000_000
 """The library's own limit."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from app.contracts.problem import refuse
+from app.contracts.strict_json import NotStrictJson, read_json
 from workers.ingestion.checkpoint.tokenizer_screen import MAX_BYTES
-from workers.ingestion.strict_json import NotStrictJson, read_json
 
 _WORD_PIECES = "vocab.txt"
 _PAIRS, _MERGES = "vocab.json", "merges.txt"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.contracts.inspection import TokenizerInspection
 from app.contracts.problem import refuse
+from app.contracts.strict_json import NotStrictJson, TooMuchJson, read_json
 from workers.ingestion.checkpoint.config_policy import read_settings
 from workers.ingestion.checkpoint.slow_tokenizer import from_slow_files
 from workers.ingestion.checkpoint.tokenizer_screen import (
@@ -20,7 +21,6 @@ from workers.ingestion.checkpoint.tokenizer_screen import (
     too_complex,
 )
 from workers.ingestion.checkpoint.tokenizer_trial import try_tokenizer
-from workers.ingestion.strict_json import NotStrictJson, TooMuchJson, read_json
 from workers.ingestion.tokenizer_facts import FACTS_FILE, TEXT_INPUTS, TOKENIZER_FILE, TokenizerFacts
 
 _SETTINGS = "tokenizer_config.json"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.contracts.problem import ProblemFound, quoted, refuse
+from app.contracts.strict_json import NamedTwice, NotStrictJson, read_json
 from workers.ingestion.checkpoint.safetensors_header import StoredTensor, read_tensors
-from workers.ingestion.strict_json import NamedTwice, NotStrictJson, read_json
 
 WHOLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"

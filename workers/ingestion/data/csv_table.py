@@ -17,7 +17,8 @@ from workers.ingestion.data.table import MAX_COLUMNS, MAX_NAME, TEXT, usable_nam
 
 _DELIMITERS = ",;\t"
 _WHOLE = re.compile(r" *[+-]?[0-9]{1,18} *", re.ASCII)
-_NUMBER = re.compile(r" *[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)? *", re.ASCII)
+# no step takes back what it took: a long field of digits that is no number would be tried in the square of its length
+_NUMBER = re.compile(r" *+[+-]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][+-]?[0-9]++)? *+", re.ASCII)
 _NO_NUMBER = frozenset({"", "nan", "inf", "+inf", "-inf", "infinity", "-infinity", "null", "none", "na", "n/a"})
 """What tools write into a column of numbers where there is none."""
 

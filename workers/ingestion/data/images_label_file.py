@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from app.contracts.problem import ProblemFound, quoted, refuse
-from workers.ingestion.strict_json import NotStrictJson, parse_json
+from app.contracts.strict_json import NotStrictJson, parse_json
 
 Label = int | str
 """An index of a class, or its name."""
@@ -30,10 +30,14 @@ def read_labels(data: bytes, entry: str) -> dict[str, Label]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise refuse("labels_invalid", "The file of labels is not UTF-8.", entry=entry) from error
+        raise refuse(
+            "labels_invalid", "The file of labels is not UTF-8.", entry=entry, hint="Save it as UTF-8."
+        ) from error
     labels: dict[str, Label] = {}
     for line, row in _csv_rows(text, entry) if entry.endswith(".csv") else _jsonl_rows(text, entry):
         file = row.file.removeprefix("./")
+        if not file:
+            raise _invalid(entry, line, "It names no file.")
         if file in labels:
             raise _invalid(entry, line, f"{quoted(file)} has a label already.")
         labels[file] = row.label

@@ -127,7 +127,8 @@ def _refuse_strangers(labels: Sequence[Label], images: Sequence[str], classes: C
     """A name among others that are known is a mistake: to sort them would shift every class."""
     if any(isinstance(label, int) for label in labels):
         at = next(i for i, label in enumerate(labels) if isinstance(label, str))
-        raise refuse("labels_invalid", "Some labels are integers and this one is a name.", entry=images[at])
+        hint = "Use integers from 0 for all images, or names of classes for all."
+        raise refuse("labels_invalid", "Some labels are integers and this one is a name.", entry=images[at], hint=hint)
     if classes.declared is not None:
         raise _stranger(labels, images, classes.declared, "the preparation's `classes`")
     if classes.of_model is not None and set(labels) & set(classes.of_model):

@@ -11,16 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from app.contracts.problem import ProblemFound, quoted, refuse
+from app.contracts.strict_json import NotStrictJson, parse_json
 from workers.ingestion.data.lines import lines_of, refuse_line
 from workers.ingestion.data.row_table import Row, RowTable, Value, numbers_bytes, refuse_larger
 from workers.ingestion.data.samples import SampleColumn
 from workers.ingestion.data.table import MAX_COLUMNS, MAX_NAME, TEXT, usable_name
-from workers.ingestion.strict_json import NotStrictJson, parse_json
 
 _POSITION = re.compile(r": line 1 column (\d+) \(char \d+\)$")
 _INT64 = range(-(1 << 63), 1 << 63)
 _SPELLED = {"bool": "true or false", "int64": "a whole number", "float64": "a number", TEXT: "a text"}
 _MAX_DEPTH = 16
+_NUMBERS = frozenset({bool, int, float})
 
 
 @dataclass
@@ -137,6 +138,8 @@ def _value(number: int, name: str, value: object) -> Value:
 
 
 def _array(number: int, name: str, value: list[Any]) -> npt.NDArray[np.generic]:
+    if not _only_numbers(value):
+        raise _more_than_numbers(number, name)
     try:
         array = np.asarray(value)
     except (ValueError, OverflowError) as error:
@@ -144,8 +147,18 @@ def _array(number: int, name: str, value: list[Any]) -> npt.NDArray[np.generic]:
     if not array.size:
         raise _wrong(number, f"has an empty list for {quoted(name)}")
     if array.dtype.name not in {"bool", "int64", "float64"}:
-        raise _wrong(number, f"has a list for {quoted(name)} that holds more than numbers of 64 bits")
+        raise _more_than_numbers(number, name)
     return array
+
+
+def _only_numbers(value: list[Any]) -> bool:
+    """Asked before numpy sees it, which would give every text the room of the longest."""
+    kinds = set(map(type, value))
+    return kinds <= {list, *_NUMBERS} and all(_only_numbers(part) for part in value if type(part) is list)
+
+
+def _more_than_numbers(number: int, name: str) -> ProblemFound:
+    return _wrong(number, f"has a list for {quoted(name)} that holds more than numbers of 64 bits")
 
 
 def _kind(value: Value) -> tuple[str, tuple[int, ...]]:

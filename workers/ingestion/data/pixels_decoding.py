@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from app.contracts.problem import ProblemFound, quoted, refuse
+from workers.ingestion.data.pixels_screening import screen
 
 Mode = Literal["RGB", "L"]
 
@@ -67,6 +68,7 @@ def decode(data: bytes, entry: str, mode: Mode) -> Image.Image:
 @contextmanager
 def _opened(data: bytes, entry: str) -> Iterator[Image.Image]:
     """The image, not decoded yet, with what Pillow may raise on the way turned into a problem."""
+    screen(data, entry)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -98,7 +98,9 @@ def refuse_uneven(lengths: dict[str, int]) -> int:
     for name, found in data.items():
         if found != samples:
             detail = f"It has {found} samples where {quoted(first)} has {samples}."
-            raise refuse("calibration_shape_mismatch", detail, entry=name)
+            raise refuse(
+                "calibration_shape_mismatch", detail, entry=name, hint="Store one row of every array for each sample."
+            )
     if lengths.get(LABELS, samples) != samples:
         detail = f"There are {lengths[LABELS]} labels for {samples} samples."
         raise refuse("labels_length_mismatch", detail, entry=LABELS)

@@ -10,19 +10,24 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
+from app.contracts.fit_tokens import (
+    ATTENTION_MASK,
+    FILLED,
+    INPUT_IDS,
+    POSITION_IDS,
+    TOKEN_TYPE_IDS,
+    check_length,
+    check_token_input,
+    fixed_length,
+)
 from app.contracts.inspection import ModelInspection, TensorSpec
 from app.contracts.preparation import TextPreparation
-from app.contracts.problem import quoted, refuse
+from app.contracts.problem import Problem, ProblemFound, refuse
 from workers.ingestion.data.samples import Batch
 from workers.ingestion.data.token_layout import TokenLayout, token_layout, understood
 from workers.ingestion.tokenizer_facts import FACTS_FILE, TOKENIZER_FILE, TokenizerFacts
 
-INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS = "input_ids", "attention_mask", "token_type_ids"
-POSITION_IDS = "position_ids"
 _USUAL_MAX_LENGTH = 512
-_FILLED = (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS, POSITION_IDS)
-_DTYPES = frozenset({"int64", "int32", "int16", "uint8", "uint16", "uint32", "uint64"})
-_MASK_DTYPES = _DTYPES | {"bool", "int8", "float16", "float32", "float64"}
 
 
 @dataclass(frozen=True)
@@ -83,9 +88,10 @@ def tokenization(preparation: TextPreparation, model: ModelInspection, folder: P
         raise refuse("tokenizer_missing", "The data set is text, and the model came without a tokenizer.")
     facts = TokenizerFacts.model_validate_json(facts_file.read_bytes())
     tokenizer: Tokenizer = Tokenizer.from_file(str(tokenizer_file))
-    inputs = tuple(_checked(i, facts) for i in model.inputs if i.name in _FILLED)
-    fixed = _fixed_length(inputs)
-    length = _length(preparation, facts, fixed)
+    inputs = tuple(_checked(i, facts) for i in model.inputs if i.name in FILLED)
+    _refuse(check_length(inputs, preparation.max_length, positions=facts.max_length))
+    fixed = fixed_length(inputs)
+    length = preparation.max_length or fixed or min(_USUAL_MAX_LENGTH, facts.max_length or _USUAL_MAX_LENGTH)
     layout = token_layout(tokenizer, pairs=preparation.text_pair is not None)
     if length <= layout.specials:
         raise refuse(
@@ -98,34 +104,15 @@ def tokenization(preparation: TextPreparation, model: ModelInspection, folder: P
 
 
 def _checked(spec: TensorSpec, facts: TokenizerFacts) -> TensorSpec:
-    if len(spec.shape) != 2:
-        detail = f"{quoted(spec.name)} has {len(spec.shape)} axes in the model; tokens are [samples, tokens]."
-        raise refuse("calibration_shape_mismatch", detail, entry=spec.name)
-    allowed = _MASK_DTYPES if spec.name == ATTENTION_MASK else _DTYPES
-    if spec.dtype not in allowed:
-        detail = f"{quoted(spec.name)} is {quoted(spec.dtype)} in the model; tokens are integers."
-        raise refuse("calibration_dtype_mismatch", detail, entry=spec.name)
+    _refuse(check_token_input(spec))
     if spec.name == INPUT_IDS and facts.vocabulary - 1 > np.iinfo(spec.dtype).max:
         detail = f"The tokenizer has {facts.vocabulary} tokens, more than {spec.dtype} numbers."
-        raise refuse("calibration_dtype_mismatch", detail, entry=spec.name)
+        raise refuse(
+            "calibration_dtype_mismatch", detail, entry=spec.name, hint="Upload the tokenizer of this model with it."
+        )
     return spec
 
 
-def _fixed_length(inputs: tuple[TensorSpec, ...]) -> int | None:
-    extents = {spec.shape[1] for spec in inputs if isinstance(spec.shape[1], int)}
-    if len(extents) > 1:
-        raise refuse("calibration_shape_mismatch", "The model's inputs differ in their fixed number of tokens.")
-    return next((e for e in extents if isinstance(e, int)), None)
-
-
-def _length(preparation: TextPreparation, facts: TokenizerFacts, fixed: int | None) -> int:
-    most = min((n for n in (facts.max_length, fixed) if n is not None), default=None)
-    if preparation.max_length is None:
-        return fixed or min(_USUAL_MAX_LENGTH, most or _USUAL_MAX_LENGTH)
-    if most is not None and preparation.max_length > most:
-        raise refuse(
-            "preparation_invalid",
-            f"The model takes at most {most} tokens, and the preparation asks for {preparation.max_length}.",
-            pointer="/preparation/max_length",
-        )
-    return preparation.max_length
+def _refuse(found: Problem | None) -> None:
+    if found is not None:
+        raise ProblemFound(found)

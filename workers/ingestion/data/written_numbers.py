@@ -57,5 +57,6 @@ def converted(array: npt.NDArray[np.generic], dtype: str, name: str) -> npt.NDAr
     lost = not np.isfinite(found).all() if found.dtype.kind == "f" else not np.array_equal(found, array)
     if lost:
         detail = f"{quoted(name)} holds a number that is too large for the model's {dtype}."
-        raise refuse("calibration_dtype_mismatch", detail, entry=name)
+        hint = "Look for a slip in the data, or bring its numbers into the range that the model was trained on."
+        raise refuse("calibration_dtype_mismatch", detail, entry=name, hint=hint)
     return found

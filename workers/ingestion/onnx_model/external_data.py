@@ -24,6 +24,7 @@ _DATA_IN_THE_MODEL = frozenset(
     {"raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data", "segment"}
 )
 _MOST_DIGITS = 18  # 2^63 has 19
+_SAVE_AGAIN = "Save it again: onnx.save_model(onnx.load(path), out, save_as_external_data=True)."
 
 
 class Extent(NamedTuple):
@@ -94,4 +95,4 @@ def _require_apart(extents: Iterable[Extent]) -> None:
 
 def _invalid(tensor: onnx.TensorProto, what: str, *, hint: str | None = None) -> ProblemFound:
     detail = f"Tensor {quoted(tensor.name)} {what}."
-    return refuse("onnx_invalid", detail, entry=tensor.name or "(unnamed)", hint=hint)
+    return refuse("onnx_invalid", detail, entry=tensor.name or "(unnamed)", hint=hint or _SAVE_AGAIN)

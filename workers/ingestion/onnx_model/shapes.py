@@ -7,9 +7,12 @@ left out with a warning: exporters copy them from models with other extents, and
 from collections.abc import Callable
 
 import onnx
-from onnx import shape_inference
+from onnx import defs, shape_inference
 
 from app.contracts.problem import quoted, refuse
+from workers.ingestion.onnx_model.bounded_inference import inferred_with_values
+from workers.pipeline.onnx_walk import every_node
+from workers.quantization.opset import default_opset
 from workers.quantization.skeleton import without_weights
 
 _MADE_UP = "unk__"
@@ -22,6 +25,7 @@ def note_shapes(model: onnx.ModelProto, warn: Callable[[str, str], None]) -> Non
     Raises ProblemFound when operators contradict each other.
     """
     skeleton = without_weights(model).model
+    _say_defaults(skeleton)
     try:
         found = _inferred(skeleton)
         outputs = found.graph.output
@@ -35,6 +39,20 @@ def note_shapes(model: onnx.ModelProto, warn: Callable[[str, str], None]) -> Non
         notes.extend(better)
 
 
+def _say_defaults(skeleton: onnx.ModelProto) -> None:
+    """Where the standard writes an operator as a function, inference trips over an attribute that is left out: the
+    function's body then holds a reference to nothing. So each gets the value that it has by default."""
+    opset = default_opset(skeleton) or 0
+    for node in every_node(skeleton):
+        if node.domain or not defs.has(node.op_type, opset):
+            continue
+        schema = defs.get_schema(node.op_type, opset)
+        said = {attribute.name for attribute in node.attribute}
+        if schema.has_function:  # type: ignore[attr-defined]  # onnx's stubs lack it
+            defaults = (a.default_value for name, a in schema.attributes.items() if name not in said)
+            node.attribute.extend(default for default in defaults if default.name)
+
+
 def _inferred_without_notes(skeleton: onnx.ModelProto) -> onnx.ModelProto:
     try:
         return _inferred(_without_notes(skeleton))
@@ -46,11 +64,8 @@ _CONTRADICTION = (shape_inference.InferenceError, ValueError, RuntimeError)
 
 
 def _inferred(skeleton: onnx.ModelProto) -> onnx.ModelProto:
-    """With the values of small tensors if that succeeds: it finds more."""
-    try:
-        found = shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True, data_prop=True)
-    except _CONTRADICTION:
-        found = shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True)
+    """With the values of small tensors as far as they are known: it finds more."""
+    found = inferred_with_values(skeleton)
     given = (*skeleton.graph.input, *skeleton.graph.value_info, *skeleton.graph.output)
     own = {d.dim_param for v in given for d in v.type.tensor_type.shape.dim}
     for value in (*found.graph.value_info, *found.graph.output):

@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.contracts.problem import quoted, refuse
+from app.contracts.problem import ProblemFound, quoted, refuse
 
 FORMAT_FILE, VERSION_FILE, BYTE_ORDER_FILE = "archive_format", "archive_version", "byteorder"
 ARCHIVE_VERSION = b"0"
+_OLD_GRAPH = "serialized_exported_program.json"
 
 _MODEL = re.compile(r"models/([A-Za-z0-9_]{1,64})\.json")
 _WEIGHT = re.compile(r"data/weights/weight_\d{1,7}")
@@ -48,6 +49,8 @@ def layout_of(names: Sequence[str]) -> ProgramLayout:
     """Raises ProblemFound when the archive is no program, or one that holds more than a graph and numbers."""
     root = _root(names)
     inner = [name.removeprefix(root) for name in names]
+    if _OLD_GRAPH in inner:
+        raise _old()
     models = [found[1] for name in inner if (found := _MODEL.fullmatch(name))]
     for name in inner:
         _refuse_code(name)
@@ -73,8 +76,12 @@ def layout_of(names: Sequence[str]) -> ProgramLayout:
 def _root(names: Sequence[str]) -> str:
     roots = {name.partition("/")[0] for name in names}
     if len(roots) != 1 or any("/" not in name for name in names):
-        raise refuse("pt2_version_unsupported", "The archive has not the layout that torch 2.9 and newer write.")
+        raise _old()
     return roots.pop() + "/"
+
+
+def _old() -> ProblemFound:
+    return refuse("pt2_version_unsupported", "The archive has not the layout that torch 2.9 and newer write.")
 
 
 def _refuse_code(name: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from app.contracts.problem import quoted, refuse
+from app.contracts.strict_json import NotStrictJson, parse_json
 from workers.ingestion.archives.archive import Archive, open_archive
 from workers.ingestion.archives.entry import Entry
 from workers.ingestion.archives.limits import ArchiveLimits
@@ -13,7 +14,6 @@ from workers.ingestion.program.entries import ARCHIVE_VERSION, BYTE_ORDER_FILE, 
 from workers.ingestion.program.graph import checked_graph
 from workers.ingestion.program.pickles import refuse_hostile_pickle
 from workers.ingestion.program.weights import checked_table
-from workers.ingestion.strict_json import NotStrictJson, parse_json
 
 _MAX_GRAPH_BYTES = 256 << 20
 _MAX_TABLE_BYTES = 64 << 20

@@ -41,8 +41,10 @@ def record(key: bytes, value: bytes) -> bytes:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ["../evil", "a/../../evil", "..\\evil", "/etc/x", "C:\\x", "\\\\host\\x"])
 def test_names_that_escape_are_refused_with_the_entry(tmp_path: Path, form: int, name: str) -> None:
-    problem = refused(tar_of({"ok": b"", name: b"x"}, form=form), tmp_path)
-    assert (problem.code, problem.errors[0].entry) == ("archive_path_traversal", name)
+    for how in ("w", "w:gz"):
+        problem = refused(tar_of({"ok": b"", name: b"x"}, form=form, how=how), tmp_path)
+        assert (problem.code, problem.errors[0].entry) == ("archive_path_traversal", name)
+        assert problem.hint
 
 
 def test_a_name_in_an_extended_header_is_judged_and_not_the_one_it_replaces(tmp_path: Path) -> None:
@@ -161,6 +163,15 @@ def test_damaged_headers_are_corrupt(tmp_path: Path, data: bytes) -> None:
 def test_extended_headers_have_a_limit(tmp_path: Path) -> None:
     assert refused(raw_tar(pax(record(b"comment", b"x" * 70_000)) + block("a")), tmp_path).code == "archive_unsupported"
     assert contents(raw_tar(pax(record(b"comment", b"x" * 60_000)) + block("a")), tmp_path) == {"a": b""}
+
+
+def test_extended_headers_have_a_limit_together(tmp_path: Path) -> None:
+    comment = record(b"comment", b"x" * 100)
+    entries = [pax(comment) + block(f"{n}") for n in range(3)]
+    limits = ArchiveLimits(max_extended_bytes=3 * len(comment))
+    assert len(contents(raw_tar(*entries), tmp_path, limits)) == 3
+    shared = block("pax_global_header", type=b"g", size=len(comment))
+    assert refused(raw_tar(*entries, shared, comment, block("3")), tmp_path, limits).code == "archive_unsupported"
 
 
 def test_a_header_for_the_whole_archive_may_hold_a_comment_and_no_names(tmp_path: Path) -> None:

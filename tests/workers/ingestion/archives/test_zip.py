@@ -142,6 +142,13 @@ def test_a_zip_of_a_version_that_is_not_published_is_unsupported(tmp_path: Path)
     assert refused(raw_zip(Member(b"a", central={"version": 64})), tmp_path).code == "archive_unsupported"
 
 
+def test_a_directory_holds_its_records_and_nothing_else(tmp_path: Path) -> None:
+    data = raw_zip(Member(b"a"))
+    size, offset = struct.unpack("<LL", data[-10:-2])
+    longer = data[:-22] + b"junk" + end_record(entries=1, size=size + 4, offset=offset)
+    assert refused(longer, tmp_path).detail == "The zip's directory has more entries than it says."
+
+
 def test_two_entries_that_share_their_data_are_a_bomb(tmp_path: Path) -> None:
     data = raw_zip(Member(b"a", NOISE), Member(b"b", NOISE, central={"offset": 0}))
     problem = refused(data, tmp_path)
@@ -267,6 +274,11 @@ def test_names_are_read_as_their_archivers_wrote_them(tmp_path: Path) -> None:
     assert contents(raw_zip(Member(b"z?ge.png", extra=told)), tmp_path) == {"züge.png": b"data"}
     stale = Member(b"other.png", extra=told)  # renamed by a tool that does not know the field
     assert contents(raw_zip(stale), tmp_path) == {"other.png": b"data"}
+
+
+def test_a_name_in_utf_8_of_a_form_that_nobody_knows_does_not_count(tmp_path: Path) -> None:
+    told = struct.pack("<HHBL", 0x7075, 6, 2, zlib.crc32(b"a")) + b"b"
+    assert set(contents(raw_zip(Member(b"a", extra=told)), tmp_path)) == {"a"}
 
 
 def test_an_entry_with_two_names_is_corrupt(tmp_path: Path) -> None:

@@ -100,6 +100,13 @@ def test_wide_values_beyond_the_file_are_refused(tmp_path: Path, value: int) -> 
     assert refused(moved, tmp_path).code == "archive_corrupt"
 
 
+def test_a_wide_end_of_another_length_than_its_fields_is_corrupt(tmp_path: Path) -> None:
+    data = with_end_64()
+    assert contents(data, tmp_path) == {"a": b"data"}
+    longer = data.replace(b"PK\6\6\x2c", b"PK\6\6\x2d")  # 44 and 45 bytes
+    assert refused(longer, tmp_path).code == "archive_corrupt"
+
+
 def with_end_64(**change: int) -> bytes:
     """A small archive with both ends; `change` is for the wide one."""
     head = local_header(Member(b"a").fields(0, {"crc": zlib.crc32(b"data")})) + b"data"

@@ -224,7 +224,13 @@ def test_weights_that_are_no_numbers_are_refused(value: float, folder: Path, cod
 
 def test_code_in_the_files_of_the_processors_is_refused_too(folder: Path, code_of: Any) -> None:
     save(folder, "vit", IMAGES)
-    (folder / "preprocessor_config.json").write_text(json.dumps({"auto_map": {"AutoImageProcessor": "x.Y"}}))
+    brought = {"auto_map": {"AutoImageProcessor": "x.Y"}}
+    for name in ("preprocessor", "processor", "tokenizer", "generation"):
+        settings = folder / f"{name}_config.json"
+        settings.write_text(json.dumps(brought))
+        assert code_of() == "remote_code_not_allowed", name
+        settings.unlink()
+    (folder / "modeling_evil.py").write_text("raise SystemExit")
     assert code_of() == "remote_code_not_allowed"
 
 

@@ -64,6 +64,17 @@ def test_a_header_beyond_the_limit_is_refused_unread(tmp_path: Path) -> None:
     with pytest.raises(ProblemFound) as found:
         read_tensors(path)
     assert found.value.problem.code == "safetensors_invalid"
+    stream = io.BytesIO((100_000_001).to_bytes(8, "little") + b"{")
+    with pytest.raises(ProblemFound):
+        tensors_of(stream, 200_000_000, entry="x")
+    assert stream.tell() == 8
+
+
+@pytest.mark.parametrize(("axes", "characters"), [(16, 1), (1, 500), (17, 1), (1, 501)])
+def test_a_tensor_may_have_16_axes_and_a_name_of_500_characters(axes: int, characters: int) -> None:
+    name = "n" * characters
+    expected = [name] if axes <= 16 and characters <= 500 else "safetensors_invalid"
+    assert ours(file_of({name: tensor("U8", [1] * axes, 0, 1)}, b"x")) == expected
 
 
 @pytest.mark.parametrize(

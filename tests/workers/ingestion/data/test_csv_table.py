@@ -1,5 +1,6 @@
 import csv
 import io
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,16 @@ def test_the_index_that_pandas_writes_is_told_how_to_leave_out(tmp_path: Path) -
 @pytest.mark.parametrize("content", ["", "a,b\n", "a,b\n\n"])
 def test_a_file_without_records_is_empty(tmp_path: Path, content: str) -> None:
     assert refused(written(tmp_path, content)).code == "calibration_empty"
+
+
+@pytest.mark.parametrize(
+    "field", ["1" * 100_000 + "x", " " * 100_000 + "x", "1." + "0" * 100_000 + "e", "+" + "7" * 100_000]
+)
+def test_a_field_of_many_digits_is_judged_at_once(tmp_path: Path, field: str) -> None:
+    """A pattern that tries every place to cut the digits in two would take minutes for the first of them."""
+    started = time.process_time()
+    assert open_csv(written(tmp_path, f"a,b\n1,{field}\n")).columns[1].dtype == "string"
+    assert time.process_time() - started < 1
 
 
 CHARACTERS = st.characters(exclude_categories=("Cs",), exclude_characters="\0")

@@ -119,6 +119,7 @@ def test_an_ordinary_set_needs_no_warning(inspect: Any) -> None:
 
 def test_few_images_are_worth_a_warning(inspect: Any) -> None:
     assert codes(inspect(images(31))) == {"few_samples"}
+    assert "few_samples" not in codes(inspect(images(32)))
 
 
 def test_entries_that_were_left_out_are_counted(inspect: Any) -> None:

@@ -72,6 +72,11 @@ def test_an_image_beside_the_folders_of_others_is_refused() -> None:
     assert problem.errors[0].entry == "stray.png"
 
 
+def test_numbers_of_ten_digits_are_names() -> None:
+    assert indices(["123456789", "1"]) == (123456789, 1)
+    assert indices(["1234567890", "1"]) == (1, 0)
+
+
 # files of labels
 
 

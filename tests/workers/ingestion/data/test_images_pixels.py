@@ -165,7 +165,9 @@ def test_a_model_that_takes_bytes_gets_the_pixels_themselves() -> None:
     np.testing.assert_array_equal(ours[:, 6:], 7)
 
 
-@pytest.mark.parametrize("figures", [{}, UNSCALED | {"mean": (1.0,)}, UNSCALED | {"std": (2.0,)}, {"pad_value": 0.5}])
+@pytest.mark.parametrize(
+    "figures", [{}, UNSCALED | {"mean": (1.0,)}, UNSCALED | {"std": (2.0,)}, UNSCALED | {"pad_value": 0.5}]
+)
 def test_bytes_cannot_be_scaled(figures: Any) -> None:
     with pytest.raises(ProblemFound, match="preparation_invalid") as found:
         pixel_form(ImagePreparation(height=4, width=4, **figures), "uint8")

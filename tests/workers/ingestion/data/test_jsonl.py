@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,17 @@ def test_what_is_wrong_is_told_with_the_number_of_its_line(tmp_path: Path, secon
     assert says in problem.detail
     assert len(problem.model_dump_json()) < 2000
     assert problem.hint
+
+
+def test_texts_in_a_list_are_refused_before_each_takes_the_room_of_the_longest(tmp_path: Path) -> None:
+    """Numpy would take 2,000 * 20,000 * 4 bytes for them."""
+    path = written(tmp_path, json.dumps({"a": [["x" * 20_000, *["y"] * 2000]]}))
+    tracemalloc.start()
+    try:
+        assert "more than numbers" in refused(path).detail
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_lists_of_other_lengths_are_refused_with_a_way_out(tmp_path: Path) -> None:

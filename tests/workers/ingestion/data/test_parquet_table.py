@@ -130,6 +130,16 @@ def test_what_begins_or_ends_otherwise_is_refused(tmp_path: Path) -> None:
         assert str(tmp_path) not in problem.model_dump_json()
 
 
+@pytest.mark.parametrize(
+    "thrift", [b"\xff" * 64, b"\0" * 64, b"\x15\x04\x19" + b"\xfc" * 61, b"\x19\xfc\xff\xff\xff\x0f" * 10]
+)
+def test_a_footer_that_is_no_thrift_is_refused(tmp_path: Path, thrift: bytes) -> None:
+    (tmp_path / "data.parquet").write_bytes(b"PAR1" + thrift + len(thrift).to_bytes(4, "little") + b"PAR1")
+    problem = refused(tmp_path / "data.parquet")
+    assert problem.code == "parquet_invalid"
+    assert str(tmp_path) not in problem.model_dump_json()
+
+
 def test_a_footer_beyond_all_use_is_refused(tmp_path: Path) -> None:
     schema = pa.schema([pa.field("a", pa.int64())], metadata={"k": "x" * (9 << 20)})
     pq.write_table(pa.table([pa.array([1])], schema=schema), tmp_path / "data.parquet")

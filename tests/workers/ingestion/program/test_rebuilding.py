@@ -96,6 +96,9 @@ def test_an_honest_program_keeps_its_numbers_and_loses_what_could_run(
         ("data.pkl", b"", "pt2_code_not_allowed"),
         ("models/second.json", b"{}", "pt2_invalid"),
         ("surprise.bin", b"", "pt2_invalid"),
+        ("evil", b"\x7fELF", "pt2_invalid"),
+        ("data/lib.so.1", b"\x7fELF", "pt2_invalid"),
+        ("data/weights/model_0.pt", b"", "pt2_code_not_allowed"),
         ("archive_version", b"7", "pt2_version_unsupported"),
         ("byteorder", b"big", "pt2_version_unsupported"),
     ],
@@ -104,6 +107,25 @@ def test_an_entry_that_no_program_needs_is_refused(
     honest: Entries, packed: Packed, name: str, content: bytes, code: str
 ) -> None:
     assert code_of(packed({**honest, name: content})) == code
+
+
+@pytest.mark.parametrize("root", ["", "archive/"])
+def test_the_layout_of_older_versions_is_refused(tmp_path: Path, root: str) -> None:
+    """As torch wrote it before 2.9: tensors in pickles."""
+    path = tmp_path / "old.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("serialized_exported_program.json", "serialized_state_dict.pt", "serialized_constants.pt"):
+            archive.writestr(root + name, b"\x80\x04.")
+    with pytest.raises(ProblemFound) as found:
+        rebuild(path, tmp_path / "clean.pt2", max_unpacked_bytes=LIMIT)
+    assert found.value.problem.code == "pt2_version_unsupported"
+    assert "ONNX" in (found.value.problem.hint or "")
+
+
+@pytest.mark.parametrize("name", ["extra/evil", ".data/serialization_id", "data/sample_inputs/other.pt"])
+def test_what_torch_does_not_need_is_left_behind(honest: Entries, packed: Packed, tmp_path: Path, name: str) -> None:
+    rebuild(packed({**honest, name: b"\x7fELF"}), tmp_path / "clean.pt2", max_unpacked_bytes=LIMIT)
+    assert b"\x7fELF" not in (tmp_path / "clean.pt2").read_bytes()
 
 
 @pytest.mark.parametrize("lacking", ["data/weights/model_weights_config.json", "archive_version", GRAPH])

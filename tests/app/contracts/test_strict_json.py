@@ -1,17 +1,20 @@
 import json
+import math
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.ingestion.strict_json import (
+from app.contracts.strict_json import (
     NamedTwice,
     NotStrictJson,
     TooMuchJson,
     UnboundedNumber,
     parse_json,
+    read_json,
 )
 
 TEXTS = st.text(st.characters(codec="utf-8"))
@@ -57,8 +60,35 @@ def test_what_readers_could_disagree_on_is_refused(text: bytes, error: type[NotS
     assert type(found.value) is error
 
 
+def test_a_number_has_64_digits_and_a_document_64_levels_and_no_more() -> None:
+    assert parse_json(b"9" * 64) == 10**64 - 1
+    assert json.dumps(parse_json(b"[" * 64 + b"]" * 64)) == "[" * 64 + "]" * 64
+    for text, error in ((b"9" * 65, UnboundedNumber), (b"[" * 65 + b"]" * 65, TooMuchJson)):
+        with pytest.raises(error):
+            parse_json(text)
+
+
+def test_a_negative_zero_keeps_its_sign() -> None:
+    assert math.copysign(1, parse_json(b"-0")) == -1
+
+
+def test_a_file_may_be_as_long_as_its_limit(tmp_path: Path) -> None:
+    (tmp_path / "file.json").write_bytes(b"[1, 2]")
+    assert read_json(tmp_path / "file.json", max_bytes=6) == [1, 2]
+    with pytest.raises(TooMuchJson):
+        read_json(tmp_path / "file.json", max_bytes=5)
+
+
 def test_brackets_in_strings_are_no_depth() -> None:
     assert parse_json(b'["[[[[\\"[[[["]', max_depth=1) == ['[[[["[[[[']
+
+
+@pytest.mark.parametrize("string", ['"a"', '"[\\""', '"\\\\"', '""'])
+def test_brackets_behind_a_string_count(string: str) -> None:
+    text = f"[{string}, {'[' * 64}{']' * 64}]"
+    with pytest.raises(TooMuchJson):
+        parse_json(text)
+    assert parse_json(text, max_depth=65)[0] == json.loads(string)
 
 
 def test_a_string_without_an_end_takes_no_longer_than_it_is() -> None:
