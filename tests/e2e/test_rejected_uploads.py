@@ -175,6 +175,27 @@ def _endless() -> bytes:
     return bytes(made.SerializeToString())
 
 
+def _doubling() -> bytes:
+    """A shape, joined with itself forty times: a runtime that follows its values would note 10^12 of them."""
+    nodes = [
+        helper.make_node("Flatten", ["image"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["scores"]),
+        helper.make_node("Shape", ["w"], ["s0"]),
+        *(helper.make_node("Concat", [f"s{i}", f"s{i}"], [f"s{i + 1}"], axis=0) for i in range(40)),
+    ]
+    made = tiny.load(tiny.model_bytes(nodes=nodes, weights={"w": np.ones((64, tiny.CLASSES))}))
+    made.graph.output.append(helper.make_tensor_value_info("s40", TensorProto.INT64, ["n"]))
+    return bytes(made.SerializeToString())
+
+
+def test_a_kilobyte_that_asks_for_all_memory_gets_what_a_kilobyte_may(http: httpx2.Client) -> None:
+    model = resource(http, _doubling(), "models")
+    assert (model["status"], model["problem"]["code"]) == ("rejected", "out_of_memory")
+    assert "limit of 2048 MiB" in model["problem"]["detail"]
+    assert model["problem"]["hint"]
+    leaks_nothing(str(model))
+
+
 def test_a_model_that_never_answers_is_stopped_by_the_jobs_deadline(http: httpx2.Client, sound: dict[str, str]) -> None:
     model = resource(http, _endless(), "models")
     assert model["status"] == "ready", model

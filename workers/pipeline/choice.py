@@ -1,12 +1,12 @@
 """Which candidate is best, and which variants are worth a look. Point estimates decide; intervals are reported."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from app.contracts.objective import Objective
 from app.contracts.result import Metrics, Outcome, VariantOutcome
 
 TIMER_NOISE = 0.03
-"""Candidates of one graph that differ only in scales run the same kernels; within 3 % their order is chance."""
+"""Within 3 % the order of two timings is chance."""
 
 
 def is_admissible(metrics: Metrics, objective: Objective) -> bool:
@@ -16,18 +16,26 @@ def is_admissible(metrics: Metrics, objective: Objective) -> bool:
     return metrics.accuracy_delta is not None and metrics.accuracy_delta >= -objective.max_accuracy_drop
 
 
-def choose(variants: Sequence[VariantOutcome], objective: Objective) -> tuple[str, Outcome]:
+def choose(
+    variants: Sequence[VariantOutcome], objective: Objective, *, graphs: Mapping[str, Hashable] | None = None
+) -> tuple[str, Outcome]:
     """The key of the best candidate, and how the objective fared.
 
     Among the admissible ones the smallest cost wins; those within TIMER_NOISE of it count as equal, and the most
     faithful of them is taken. If none is admissible, the most accurate is named, and the objective is unmet.
+    graphs: by key; candidates of one graph differ in nothing but scales, run the same kernels, and are as fast as the
+    fastest of them was seen to be, however busy the machine was when the others were measured.
     """
     candidates = [v for v in variants if v.role == "candidate"]
     admissible = [v for v in candidates if v.admissible]
     if not admissible:
         return max(candidates, key=lambda v: (v.metrics.accuracy or 0.0, _fidelity(v.metrics))).key, "objective_unmet"
-    least = min(_cost(v.metrics, objective) for v in admissible)
-    equal = [v for v in admissible if _cost(v.metrics, objective) <= least * (1.0 + TIMER_NOISE)]
+    graph_of = {v.key: (graphs or {}).get(v.key, v.key) for v in admissible}
+    costs: dict[Hashable, float] = {}
+    for v in admissible:
+        costs[graph_of[v.key]] = min(_cost(v.metrics, objective), costs.get(graph_of[v.key], float("inf")))
+    least = min(costs.values())
+    equal = [v for v in admissible if costs[graph_of[v.key]] <= least * (1.0 + TIMER_NOISE)]
     outcome: Outcome = "no_objective" if objective.max_accuracy_drop is None else "objective_met"
     return max(equal, key=lambda v: _fidelity(v.metrics)).key, outcome
 

@@ -12,7 +12,7 @@ import onnx
 
 from app.contracts.inspection import Estimate, TargetCoverage
 from workers.pipeline.onnx_walk import every_tensor
-from workers.quantization.skeleton import is_external, tensor_bytes, without_weights
+from workers.quantization.skeleton import is_external, tensor_bytes
 from workers.targets import onnxruntime_cpu
 
 _PROCESS_BYTES = 300 << 20
@@ -26,7 +26,7 @@ def estimate_of(model: onnx.ModelProto, coverage: dict[str, TargetCoverage]) -> 
     tensors = list(every_tensor(model))
     total = sum(map(tensor_bytes, tensors))
     at_once = 3 if any(map(is_external, tensors)) else 4
-    graph = without_weights(model).model.ByteSize()
+    graph = model.ByteSize() - sum(tensor_bytes(tensor) for tensor in tensors if not is_external(tensor))
     return Estimate(
         peak_memory_bytes=_PROCESS_BYTES + at_once * total,
         quantized_bytes=total + 2 * graph - 3 * covered.parameters_quantized,

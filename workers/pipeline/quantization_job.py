@@ -223,7 +223,9 @@ def _conclude(
     task: QuantizeTask,
     reporter: Reporter,
 ) -> QuantizeOutcome:
-    best, outcome = choose(variants, task.objective)
+    # all portable candidates are one graph, and so are those in the runtime's own form
+    graphs = {c.key: c.portable is None for c in produced.candidates}
+    best, outcome = choose(variants, task.objective, graphs=graphs)
     chosen = next(v for v in variants if v.key == best)
     return QuantizeOutcome(
         outcome=outcome,

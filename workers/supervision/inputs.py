@@ -42,6 +42,10 @@ class Inputs:
             transfers.download(scratch / path, tenant_id=self.tenant_id, sha256=sha256)
         (scratch / TASK_FILE).write_text(self.task.model_dump_json())
 
+    def bytes_in(self, scratch: Path) -> int:
+        """What was brought."""
+        return sum((scratch / path).stat().st_size for path in self.digests)
+
 
 def _task(session: Session, job: Job, settings: Settings) -> tuple[Task, dict[str, str]]:
     match JobKind(job.kind):

@@ -1,10 +1,22 @@
-"""How much may be told of one upload. Lists show many at once, and hold all of it in the memory of the API."""
+"""How much one upload may cost: the memory of its inspection, and what is told of it afterwards.
+
+Lists show many inspections at once, and hold all of them in the memory of the API.
+"""
 
 from app.contracts.problem import Problem, problem
 from workers.pipeline.protocol import DatasetInspected, ModelInspected
 
 MAX_INSPECTION_BYTES = 2 << 20
 """As JSON. The 21,000 classes of the largest collection of pictures take a quarter of it."""
+
+_ROOM_BYTES = 2 << 30
+_ROOM_FOR_EACH_BYTE = 24
+
+
+def inspection_room_bytes(uploaded_bytes: int) -> int:
+    """Memory that no honest upload needs: of each byte in float16 become two, which an export holds four times at most,
+    and an archive packs weights to a third at best. A graph of a kilobyte can make a runtime take all there is."""
+    return _ROOM_BYTES + _ROOM_FOR_EACH_BYTE * uploaded_bytes
 
 
 def refusal_of_length(found: ModelInspected | DatasetInspected) -> Problem | None:

@@ -15,6 +15,7 @@ from workers.supervision import job_process
 from workers.supervision.confinement import sandbox_in_use
 from workers.supervision.held_job import HeldJob
 from workers.supervision.inputs import Inputs
+from workers.supervision.inspection_size import inspection_room_bytes
 from workers.supervision.limits import Limits
 from workers.supervision.stall import StallWatch
 from workers.supervision.steps import Steps
@@ -58,7 +59,7 @@ class ProcessWork:
                 self.scratch,
                 command=job_process.COMMAND,
                 level=sandbox.level,
-                limits=self._limits(),
+                limits=self._limits(inputs),
                 on_event=self._on_event,
                 check=self._check,
                 gpu=self.gpu,
@@ -67,12 +68,15 @@ class ProcessWork:
             self._has_news = True
             self._show_news()
 
-    def _limits(self) -> Limits:
+    def _limits(self, inputs: Inputs) -> Limits:
         settings = self.held.settings
+        resident = [settings.job_rss_bytes]
+        if not isinstance(inputs.task, QuantizeTask):
+            resident.append(inspection_room_bytes(inputs.bytes_in(self.scratch)))
         return Limits(
             address_space_bytes=None if self.gpu else settings.job_memory_bytes,
             data_bytes=settings.job_memory_bytes if self.gpu else None,
-            resident_bytes=settings.job_rss_bytes,
+            resident_bytes=min((limit for limit in resident if limit is not None), default=None),
             scratch_bytes=settings.job_scratch_bytes,
         )
 

@@ -5,7 +5,7 @@ import pytest
 from app.contracts.inspection import DatasetInspection, ModelInspection, TensorSpec
 from app.contracts.preparation import TextPreparation
 from workers.pipeline.protocol import DatasetInspected, ModelInspected
-from workers.supervision.inspection_size import MAX_INSPECTION_BYTES, refusal_of_length
+from workers.supervision.inspection_size import MAX_INSPECTION_BYTES, inspection_room_bytes, refusal_of_length
 
 
 def model(*inputs: str) -> ModelInspected:
@@ -42,3 +42,9 @@ def test_real_models_and_data_sets_pass() -> None:
         preparation=TextPreparation(kind="text", text="t", classes=classes),
     )
     assert refusal_of_length(DatasetInspected(inspection=facts)) is None
+
+
+def test_the_room_of_an_inspection_grows_with_the_upload() -> None:
+    """Small uploads are no measure of what a worker loads to look at them; large ones are."""
+    assert inspection_room_bytes(1000) == 2**31 + 24_000
+    assert inspection_room_bytes(10**9) > 24 * 10**9
