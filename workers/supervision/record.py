@@ -1,5 +1,6 @@
 """Writes how an attempt ended: one short transaction, guarded by the lease, after all bytes are in the store."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,12 @@ def require_consistent(outcome: QuantizeOutcome) -> None:
     keys = [variant.key for variant in outcome.variants]
     named = {outcome.best, *outcome.pareto, *(file.variant_key for file in outcome.files if file.variant_key)}
     baselines = sum(variant.role == "baseline" for variant in outcome.variants)
-    paths = [file.path for file in outcome.files]
-    if len(set(keys)) != len(keys) or len(set(paths)) != len(paths) or not named <= set(keys) or baselines != 1:
+    # a portable file belongs to its own variant and to the one in the runtime's form; what else is repeated would be
+    # read and stored again and again
+    often = Counter(file.path for file in outcome.files)
+    files = Counter((file.path, file.variant_key) for file in outcome.files)
+    repeated = len(set(keys)) != len(keys) or max(files.values(), default=0) > 1 or max(often.values(), default=0) > 2
+    if repeated or not named <= set(keys) or baselines != 1:
         raise OutputUnusable("its outcome contradicts itself")
 
 

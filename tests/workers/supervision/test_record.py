@@ -20,7 +20,13 @@ def test_a_variant_keeps_its_own_layers_in_their_order() -> None:
     ]
 
 
-def outcome(*paths: str) -> QuantizeOutcome:
+def outcome(*paths: str, variants: tuple[str, ...] = ()) -> QuantizeOutcome:
+    """Each path with the variant of the same place, where there is one."""
+    others = tuple(
+        VariantOutcome(key=key, role="candidate", label=key, metrics=Metrics(size_bytes=1), admissible=True)
+        for key in variants
+    )
+    owners = (*variants, *[None] * (len(paths) - len(variants)))
     baseline = VariantOutcome(
         key="float", role="baseline", label="float", metrics=Metrics(size_bytes=1), admissible=True
     )
@@ -32,8 +38,11 @@ def outcome(*paths: str) -> QuantizeOutcome:
         verdict="v",
         best="float",
         pareto=("float",),
-        variants=(baseline,),
-        files=tuple(OutputFile(path=path, kind="report", media_type="application/json") for path in paths),
+        variants=(baseline, *others),
+        files=tuple(
+            OutputFile(path=path, kind="report", media_type="application/json", variant_key=owner)
+            for path, owner in zip(paths, owners, strict=True)
+        ),
         layers=(),
         recipe=Recipe(preset="int8-dynamic"),
         environment=environment,
@@ -46,3 +55,9 @@ def test_each_file_is_named_once() -> None:
     require_consistent(outcome("a.json", "b.json"))
     with pytest.raises(OutputUnusable):
         require_consistent(outcome("a.json", "a.json"))
+
+
+def test_a_portable_file_belongs_to_two_variants_and_to_no_third() -> None:
+    require_consistent(outcome("a.onnx", "a.onnx", variants=("minmax", "minmax_ort")))
+    with pytest.raises(OutputUnusable):
+        require_consistent(outcome("a.onnx", "a.onnx", "a.onnx", variants=("one", "two", "three")))
