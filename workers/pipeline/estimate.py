@@ -5,7 +5,7 @@
 
 with `tensors` the bytes of all tensors, and `graph` those of the model's file beside them. A float32 weight of four
 bytes becomes one; the graph roughly doubles with the operators around integers. Measured for a chain of two products,
-1,024 MiB of tensors: 3,762 MiB as one file, 2,738 MiB with the tensors beside it.
+1,024 MiB of tensors: 3,762 MiB as one file, 2,738 MiB with the tensors beside it; 2,048 MiB beside it: 4,941 MiB.
 """
 
 import onnx

@@ -69,7 +69,7 @@ def _check(folder: Path, outcome: Any) -> None:
 def _task() -> QuantizeTask:
     return QuantizeTask(
         model="model/model.onnx", calibration="data.npz", model_name="large", target="onnxruntime-cpu",
-        recipe=PRESETS["int8-dynamic"], objective=Objective(), threads=2,
+        recipe=PRESETS["int8-fast"], objective=Objective(), threads=2,
         benchmark=Benchmark(batch_sizes=(1,), duration_s=0.1),
     )  # fmt: skip
 
