@@ -35,7 +35,7 @@ def raise_opset(model: onnx.ModelProto, minimum: int = PER_AXIS_QUANTIZATION) ->
     skeleton = without_weights(model)
     try:
         converted = version_converter.convert_version(skeleton.model, minimum)
-    except (RuntimeError, ValueError) as error:  # the converter's C++ errors arrive as either
+    except (RuntimeError, ValueError, version_converter.ConvertError) as error:  # C++ errors arrive as any of these
         raise OpsetNotConvertible(str(error).splitlines()[0][:200]) from error
     converted.ir_version = max(converted.ir_version, _OLDEST_IR)
     return skeleton.completed(converted)

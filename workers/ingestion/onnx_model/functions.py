@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import onnx
 from onnx import inliner
+from onnx.version_converter import ConvertError
 
 from app.contracts.problem import ProblemFound, quoted, refuse
 from workers.pipeline.onnx_walk import every
@@ -32,7 +33,7 @@ def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     skeleton = without_weights(model)
     try:
         written_out = inliner.inline_local_functions(skeleton.model, convert_version=True)
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, ConvertError) as error:
         raise _refused(model, f"cannot be written out: {quoted(str(error))}") from error
     if written_out.functions:
         raise _refused(written_out, "cannot be written out where it is called")

@@ -105,6 +105,14 @@ def test_other_functions_are_refused(problem_of: Any, functions: Any, first: str
     assert problem_of(calling(*functions, first=first, domain=domain)).code == "onnx_operator_not_allowed"
 
 
+def test_a_graph_that_never_makes_its_output_is_refused(problem_of: Any) -> None:
+    """And its function, of another opset, would be converted on the way."""
+    model = calling(function("f", [N("Relu", ["a"], ["b"])]))
+    model.functions[0].opset_import[0].version = 13
+    model.graph.output[0].name = "nowhere"
+    assert problem_of(model).code in {"onnx_operator_not_allowed", "onnx_invalid"}
+
+
 def test_a_function_nobody_calls_goes(ingest: Any) -> None:
     model = calling(function("f", [N("Relu", ["a"], ["b"])]), function("unused", [N("Neg", ["a"], ["b"])]))
     assert [n.op_type for n in onnx.load_model(ingest(model)).graph.node][-1] == "Relu"
