@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.servers.api import Api, running_api
 from tests.servers.postgres import Database, running_postgres
 from tests.servers.service import Service, running_service
 from tests.servers.valkey import running_valkey
+
+# the same examples in every run; `pytest --hypothesis-profile default` looks for new ones
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 LONGEST_READABLE = 40
 
