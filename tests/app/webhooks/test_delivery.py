@@ -117,9 +117,10 @@ def _webhook(sessions: Sessions) -> Webhook:
 
 
 def _make_due(sessions: Sessions) -> None:
-    """As if the pause were over."""
+    """As if the pause had been over for long: a machine's clock may be set back by a moment between two looks at it."""
+    due = "UPDATE webhook_deliveries SET next_attempt_at = clock_timestamp() - interval '1 minute'"
     with sessions.begin() as session:
-        session.execute(text("UPDATE webhook_deliveries SET next_attempt_at = clock_timestamp()"))
+        session.execute(text(due))
 
 
 EndAJob = Callable[[JobStatus], Job]
