@@ -28,8 +28,10 @@ def rejection_after(ended: Job) -> Update | None:
         return None
     if ended.kind == JobKind.VERIFY_UPLOAD:
         return rejected(ended, problem("worker_lost", "The worker was lost during the verification, more than once."))
-    crash = problem("inspection_crashed", "The process that inspected the file died, more than once.")
-    return rejected(ended, crash)
+    if ended.losses >= ended.max_attempts:  # a machine that is too busy does that too: it is not said to be the file
+        lost = "The worker was lost during the inspection, more than once."
+        return rejected(ended, problem("worker_lost", lost, hint="Create it again from the same file, which is kept."))
+    return rejected(ended, problem("inspection_crashed", "The process that inspected the file died, more than once."))
 
 
 def awaited_again(requeued: Job) -> Update | None:

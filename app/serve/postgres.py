@@ -23,7 +23,7 @@ from app.serve.server_user import reachable_package
 OWNER = "lowbit_owner"
 APPLICATION = "lowbit_app"
 DATABASE = "lowbit"
-START_TIMEOUT_SECONDS = 60.0
+START_TIMEOUT_SECONDS = 120.0
 STALE_SERVER_SECONDS = 15.0
 """A server whose supervisor was killed shuts itself down; it gets this long before a new one starts."""
 

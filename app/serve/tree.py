@@ -23,7 +23,7 @@ from app.serve.worker_child import worker_child
 from app.settings import Settings
 from app.version import VERSION
 
-API_START_SECONDS = 60.0
+API_START_SECONDS = 180.0
 
 
 @dataclass

@@ -12,7 +12,7 @@ from app.serve.data_directory import DataDirectory
 from app.serve.refusal import Refusal
 from app.serve.server_user import reachable_package
 
-START_TIMEOUT_SECONDS = 20.0
+START_TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from app.database import make_engine
 from app.prompt_connection import wait_at_most
 from tests.servers.postgres import Database
 
+pytestmark = pytest.mark.pace
+
 PATIENCE_SECONDS = 0.5
 
 

@@ -1,10 +1,15 @@
 """What a client says to the service, step by step, over plain HTTP."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
 
 from tests.e2e import tiny
+
+PATIENCE_SECONDS = 300.0
+"""Of a client that wants an end: a busy machine may need minutes for what takes seconds."""
 
 
 def upload(http: httpx2.Client, content: bytes, purpose: str, name: str = "file") -> httpx2.Response:
@@ -22,11 +27,7 @@ def resource(http: httpx2.Client, content: bytes, kind: str) -> dict[str, Any]:
     assert uploaded.status_code == 201, uploaded.text
     made = http.post(f"/v1/{kind}", json={"file_id": uploaded.json()["id"]})
     assert made.status_code == 201, made.text
-    inspected = http.get(made.headers["Location"], headers={"Prefer": "wait=60"})
-    assert inspected.status_code == 200, inspected.text
-    found: dict[str, Any] = inspected.json()
-    assert found["status"] != "inspecting"
-    return found
+    return awaited(http, made.headers["Location"], lambda found: found["status"] != "inspecting")
 
 
 def job_body(http: httpx2.Client, **changes: Any) -> dict[str, Any]:
@@ -39,13 +40,24 @@ def job_body(http: httpx2.Client, **changes: Any) -> dict[str, Any]:
     return body
 
 
-def finished(http: httpx2.Client, job_id: str, *, seconds: float = 120) -> dict[str, Any]:
+def finished(http: httpx2.Client, job_id: str) -> dict[str, Any]:
     """Wait until a job is done."""
-    for _ in range(int(seconds // 30) + 1):
-        job: dict[str, Any] = http.get(f"/v1/jobs/{job_id}", headers={"Prefer": "wait=30"}).json()
-        if job["done"]:
-            return job
-    raise AssertionError(f"the job did not end: {job}")
+    return awaited(http, f"/v1/jobs/{job_id}", lambda found: bool(found["done"]))
+
+
+def awaited(http: httpx2.Client, path: str, is_there: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Ask until it is there; a service whose database is away for a moment says 503 and is asked again."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        response = http.get(path, headers={"Prefer": "wait=30"})
+        if response.status_code == 503:
+            time.sleep(float(response.headers["Retry-After"]))
+            continue
+        assert response.status_code == 200, response.text
+        found: dict[str, Any] = response.json()
+        if is_there(found):
+            return found
+    raise AssertionError(f"it did not come to its end: {response.text}")
 
 
 def is_problem(response: httpx2.Response, status: int, code: str) -> dict[str, Any]:

@@ -171,7 +171,7 @@ def test_a_request_that_could_hide_another_one_is_refused_and_the_connection_clo
     where = urlsplit(service.url)
     head = f"POST /v1/jobs HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Type: application/json\r\n{framing}\r\n\r\n"
     hidden = f"0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: {where.netloc}\r\n\r\n"
-    with socket.create_connection((where.hostname, where.port), timeout=10) as connection:
+    with socket.create_connection((where.hostname, where.port), timeout=60) as connection:
         connection.sendall((head + hidden).encode())
         answers = b"".join(iter(lambda: connection.recv(65536), b""))
     assert answers.startswith(b"HTTP/1.1 400 ")

@@ -24,7 +24,7 @@ def _lowbit(service: Service, *arguments: object, **environment: str) -> subproc
         env={**service.environment(), **environment},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=500,
         check=False,
     )
 

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from tests.e2e import tiny
-from tests.e2e.conversation import is_problem, resource, upload
+from tests.e2e.conversation import awaited, is_problem, resource, upload
 
 ROWS = [{"review": "fine", "stars": "good"}, {"review": "poor", "stars": "bad"}] * 20
 JSONL = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
@@ -19,8 +19,7 @@ def inspected(http: httpx2.Client, content: bytes, **fields: Any) -> dict[str, A
     made = http.post("/v1/datasets", json={"file_id": file_id, **fields})
     assert made.status_code == 201, made.text
     assert made.json()["status"] == "inspecting"
-    found: dict[str, Any] = http.get(made.headers["Location"], headers={"Prefer": "wait=60"}).json()
-    return found
+    return awaited(http, made.headers["Location"], lambda found: found["status"] != "inspecting")
 
 
 @pytest.fixture(scope="module")

@@ -63,6 +63,7 @@ def test_head_ignores_ranges(http: httpx2.Client, address: str) -> None:
     assert "content-range" not in head.headers
 
 
+@pytest.mark.pace
 @pytest.mark.parametrize(
     "wanted", ["bytes=0-1,5-6", "bytes=9-3", "items=0-1", "bytes=-", "bytes=a-b", pytest.param(MANY, id="many")]
 )

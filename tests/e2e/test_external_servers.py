@@ -61,10 +61,10 @@ def _process(
         yield process
     finally:
         process.terminate()
-        assert process.wait(60) == ends_with, log.read_text()
+        assert process.wait(180) == ends_with, log.read_text()
 
 
-def _until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def _until(condition: Callable[[], bool], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -95,7 +95,7 @@ class Fleet(NamedTuple):
     folder: Path
 
     def client(self) -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=90)
+        return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=180)
 
     @contextmanager
     def worker(self, name: str, *, ends_with: int = 0) -> Iterator[subprocess.Popen[bytes]]:
@@ -174,7 +174,7 @@ def _kill_tree(process: subprocess.Popen[bytes]) -> None:
     for one in tree:
         one.kill()
     process.wait(10)  # first, or psutil would take its exit status from us
-    psutil.wait_procs(tree, timeout=10)
+    psutil.wait_procs(tree, timeout=60)
 
 
 def test_serve_uses_external_servers_and_starts_none_of_its_own(environment: dict[str, str]) -> None:
@@ -193,7 +193,7 @@ def test_a_worker_without_its_addresses_names_the_one_that_is_missing(environmen
         given = {**environment, "LOWBIT_SCRATCH_DIR": "/tmp"}
         given.pop(missing)
         refused = subprocess.run(
-            [LOWBIT, "worker"], env={**os.environ, **given}, capture_output=True, text=True, timeout=30, check=False
+            [LOWBIT, "worker"], env={**os.environ, **given}, capture_output=True, text=True, timeout=180, check=False
         )
         assert refused.returncode == 2
         assert missing in refused.stderr

@@ -30,7 +30,7 @@ def quantized(service: Service, folder: Path, *arguments: object) -> dict[str, A
         env=service.environment(),
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -103,7 +103,7 @@ def test_text_without_a_tokenizer_is_refused_before_a_job_is_made(service: Servi
     command = [str(Path(sys.executable).with_name("lowbit")), "quantize", str(READER), "--calibration"]
     done = subprocess.run(
         [*command, str(texts(tmp_path / "c.jsonl", 4, seed=0)), *QUICK],
-        env=service.environment(), capture_output=True, text=True, timeout=120, check=False,
+        env=service.environment(), capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert "has no tokenizer" in done.stderr

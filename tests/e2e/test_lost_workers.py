@@ -13,15 +13,17 @@ import pytest
 from tests.e2e.conversation import finished, job_body
 from tests.servers.service import Service, running_service
 
-LEASE_SECONDS = 6.0
-"""Of `tests.servers.service.QUICK`."""
+pytestmark = pytest.mark.pace
+
+LEASE_SECONDS = 12.0
 LONG = {"batch_sizes": [1], "duration_s": 60.0}
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """A service of its own: these tests kill parts of it."""
-    with running_service(environment={"LOWBIT_QUERY_SECONDS": "1"}) as running:
+    quick = {"LOWBIT_LEASE_SECONDS": str(LEASE_SECONDS), "LOWBIT_QUERY_SECONDS": "1"}
+    with running_service(environment=quick) as running:
         yield running
 
 
@@ -31,7 +33,7 @@ def http(service: Service) -> Iterator[httpx2.Client]:
         yield client
 
 
-def _until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def _until(condition: Callable[[], Any], seconds: float = 180) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = condition()
@@ -172,8 +174,8 @@ def _silent_database(service: Service) -> Iterator[None]:
 def test_a_database_that_is_silent_for_a_while_costs_nothing(service: Service, http: httpx2.Client) -> None:
     job = _started(http)
     with _silent_database(service):
-        time.sleep(3)  # of the 4.5 s that may pass without a beat
-    time.sleep(2)  # past the next beats
+        time.sleep(3)  # of the 9 s that may pass without a beat
+    time.sleep(4)  # past the next beats
     after = _job(http, job["id"])
     assert (after["status"], after["attempt"], len(_job_processes(service))) == ("running", 1, 1)
     _cancel(http, job["id"])

@@ -17,7 +17,7 @@ TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 CALLER = {"X-Request-Id": "req-of-the-caller", "Traceparent": f"00-{TRACE_ID}-00f067aa0ba902b7-01"}
 
 
-def _until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+def _until(condition: Callable[[], object], what: str, seconds: float = 180.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, what

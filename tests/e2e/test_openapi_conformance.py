@@ -147,7 +147,7 @@ def _name_what_is_owned(case: schemathesis.Case, tenants: Tenants) -> None:
 def _answered(case: schemathesis.Case, tenants: Tenants, key: str, *, stranger: bool) -> None:
     headers = {"Authorization": f"Bearer {key}"}
     try:
-        response = case.call(base_url=tenants.url, headers=headers, timeout=30, allow_redirects=False)
+        response = case.call(base_url=tenants.url, headers=headers, timeout=90, allow_redirects=False)
     except requests.exceptions.InvalidHeader:
         return  # it cannot be sent, so it cannot arrive
     case.validate_response(response, checks=CHECKS)

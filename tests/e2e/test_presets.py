@@ -157,4 +157,4 @@ def test_fields_set_on_the_command_line_arrive_as_what_they_are(service: Service
 
 def _lowbit(service: Service, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name("lowbit")), *arguments]
-    return subprocess.run(command, env=service.environment(), capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, env=service.environment(), capture_output=True, text=True, timeout=300, check=False)

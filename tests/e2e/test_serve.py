@@ -23,7 +23,7 @@ def _run(*arguments: str, folder: Path, environment: dict[str, str] | None = Non
         [*serve_command(folder), *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
         env={**os.environ, "XDG_STATE_HOME": str(folder), **(environment or {})},
     )

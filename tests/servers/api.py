@@ -22,7 +22,7 @@ from app.serve.admin_key import admit
 from app.settings import Settings
 from tests.servers.postgres import Database
 
-START_SECONDS = 20.0
+START_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Api:
     def client(self, key: str | None = None) -> httpx2.Client:
         headers = {"Authorization": f"Bearer {self.key if key is None else key}"}
         # loading certificates takes longer than most tests, and none is needed here
-        return httpx2.Client(base_url=self.url, headers=headers, timeout=30.0, verify=False)
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=90.0, verify=False)
 
     def tenant(self, name: str, *, scopes: tuple[str, ...] = ("*",), **limits: Any) -> tuple[str, str]:
         """Make a tenant with one key: its id and the key."""

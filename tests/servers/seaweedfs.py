@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
 
-STARTUP_SECONDS = 90  # 4-12 s alone; far more next to other tests on two cores
+STARTUP_SECONDS = 240  # 4-12 s alone; far more next to other tests on two cores
 GRPC_OFFSET = 10_000  # every HTTP port of SeaweedFS has a gRPC twin this far above it
 
 

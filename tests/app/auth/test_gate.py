@@ -50,6 +50,7 @@ def test_no_wrong_key_gets_another_answer_than_the_rest(api: Api, database: Data
     assert len(bodies) == 1
 
 
+@pytest.mark.pace
 def test_a_key_in_use_is_refused_soon_after_it_was_revoked(api: Api) -> None:
     tenant_id, key = api.tenant("leaver")
     with api.client() as admin, api.client(key) as leaver:

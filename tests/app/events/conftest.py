@@ -28,7 +28,7 @@ from app.tenancy import EVERY_TENANT, seen_by
 from tests.servers.postgres import Database
 
 Sessions = sessionmaker[Session]
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 90.0
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from app.events.cursor import Cursor
 from app.jobs import events
 from tests.app.events.conftest import Api, Tenancy, Work
 
+pytestmark = pytest.mark.pace
+
 
 def _logged(tenant: Tenancy) -> Work:
     work = Work(tenant.sessions, tenant.job())

@@ -4,12 +4,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+import pytest
 from sqlalchemy import text
 
 from app.events.hub import Hub
 from app.jobs.shown import Shown, ShownJobs
 from app.tables import Job
 from tests.app.events.conftest import Api, Tenancy
+
+pytestmark = pytest.mark.pace
 
 PATIENCE_SECONDS = 5.0
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select, text
 
 from app.contracts.status import TRANSITIONS, JobStatus
@@ -15,6 +16,8 @@ from app.jobs import events, lease
 from app.tables import Job, JobEvent
 from tests.app.events.conftest import Api, Sessions, Stream, Tenancy, Work, running_api
 from tests.servers.postgres import Database
+
+pytestmark = pytest.mark.pace
 
 
 def _stream(api: Api, tenant: Tenancy, job_id: str, last_event_id: str | None = None) -> Stream:

@@ -19,6 +19,8 @@ from tests.e2e.conversation import is_problem, upload
 from tests.servers.api import Api
 from tests.servers.postgres import Database
 
+pytestmark = pytest.mark.pace
+
 AT_ONCE = 20
 TOKEN = {"name": "ci", "scopes": ["jobs:read"]}
 

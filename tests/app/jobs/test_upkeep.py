@@ -20,6 +20,8 @@ from tests.app.jobs.conftest import MakeJob
 from tests.faults.proxy import HEALTHY, Faults, Proxy, running_proxy
 from tests.servers.postgres import Database
 
+pytestmark = pytest.mark.pace
+
 LEASE_SECONDS = 1.0
 EXPIRED = datetime(2020, 1, 1, tzinfo=UTC)
 QUICK = Settings.model_validate({"lease_seconds": LEASE_SECONDS, "reap_seconds": 0.1, "dispatch_seconds": 0.1})

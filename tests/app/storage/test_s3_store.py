@@ -20,6 +20,8 @@ from tests.app.storage.conftest import BUCKET, TENANT, Stored, s3_store
 from tests.faults.proxy import Faults, running_proxy
 from tests.servers.seaweedfs import S3Address, free_ports
 
+pytestmark = pytest.mark.pace
+
 ABSENT = "0" * 64
 
 

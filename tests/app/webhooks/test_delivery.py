@@ -24,6 +24,8 @@ from tests.app.jobs.conftest import MakeJob
 from tests.servers.postgres import Database
 from tests.servers.webhook_receiver import Receiver, running_receiver, status
 
+pytestmark = pytest.mark.pace
+
 SECRET = bytes(range(32))
 
 Sessions = sessionmaker[Session]

@@ -15,6 +15,8 @@ from app.webhooks import egress
 from app.webhooks.egress import Egress, Undeliverable
 from tests.servers.webhook_receiver import Receiver, running_receiver, status
 
+pytestmark = pytest.mark.pace
+
 
 @pytest.fixture(scope="module")
 def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:

@@ -35,7 +35,7 @@ def lowbit(*arguments: str, state: Path, **environment: str) -> subprocess.Compl
         env=kept | {"XDG_STATE_HOME": str(state), "HOME": str(state)} | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 
@@ -81,7 +81,7 @@ def test_help_lists_everything_and_loads_neither_service_nor_numerics() -> None:
         "heavy = {'app', 'workers', 'torch', 'onnx', 'numpy', 'fastapi', 'pydantic', 'httpx2', 'rich'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True)
     assert run.stderr == "[]\n"
     assert all(name in run.stdout for name in ("quantize", "models", "jobs", "serve", "worker"))
 

@@ -47,6 +47,6 @@ def _closed_above(path: Path) -> str:
 
 def _printed(command: list[str], folder: Path) -> str:
     told = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder)}
-    ran = subprocess.run(command, capture_output=True, text=True, env=told, cwd=folder, timeout=60, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, env=told, cwd=folder, timeout=240, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout

@@ -17,6 +17,8 @@ from tests.workers.supervision.conftest import ENDS_WELL, Perform, Sessions, err
 from workers.supervision import limits
 from workers.supervision.shutdown import SHUTDOWN
 
+pytestmark = pytest.mark.pace
+
 
 def _log(sessions: Sessions, job: Job) -> list[str]:
     with sessions() as session:

@@ -39,7 +39,7 @@ def test_a_worker_refuses_to_start_with_one_line_where_the_level_it_was_told_doe
         **os.environ, "PATH": str(tmp_path), "LOWBIT_SANDBOX": "bubblewrap", "LOWBIT_SCRATCH_DIR": str(tmp_path),
         "LOWBIT_BROKER_URL": "redis://127.0.0.1:1/0",
     }  # fmt: skip
-    ran = subprocess.run(START, env=told, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(START, env=told, capture_output=True, text=True, timeout=240, check=False)
     assert ran.returncode == 1
     assert ran.stderr.splitlines()[-1] == (
         "lowbit: LOWBIT_SANDBOX=bubblewrap does not hold here (bwrap is not installed; as root: "

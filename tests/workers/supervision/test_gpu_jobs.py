@@ -104,7 +104,7 @@ def test_a_worker_that_serves_gpus_refuses_to_start_with_one_line_where_there_is
         **os.environ, "CUDA_VISIBLE_DEVICES": "", "LOWBIT_SCRATCH_DIR": str(tmp_path), "PATH": str(tmp_path),
         "LOWBIT_BROKER_URL": "redis://127.0.0.1:1/0", "LOWBIT_SANDBOX": "bubblewrap",
     }  # fmt: skip
-    ran = subprocess.run([*START, queues], env=told, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run([*START, queues], env=told, capture_output=True, text=True, timeout=240, check=False)
     assert ran.returncode == 1
     last = ran.stderr.splitlines()[-1]
     assert last.startswith("lowbit: ")
@@ -114,7 +114,7 @@ def test_a_worker_that_serves_gpus_refuses_to_start_with_one_line_where_there_is
 def test_a_process_that_takes_anothers_place_in_the_pool_has_its_number() -> None:
     """So a slot keeps its GPU: what `workers.tasks` relies on."""
     with Pool(2, maxtasksperchild=1) as pool:
-        seen = [pool.apply_async(_number_and_process).get(timeout=20) for _ in range(6)]
+        seen = [pool.apply_async(_number_and_process).get(timeout=120) for _ in range(6)]
     assert {number for number, _ in seen} <= {0, 1}
     assert len({process for _, process in seen}) == 6
 

@@ -19,6 +19,8 @@ from workers.supervision.abnormal_end import OutOfMemory, OutOfScratch, ProcessC
 from workers.supervision.limits import Limits
 from workers.supervision.shutdown import ShuttingDown
 
+pytestmark = pytest.mark.pace
+
 REFUSED = Refused(problem=problem("npz_invalid", "Cut off.")).model_dump_json()
 ENDS_WELL = f"open(sys.argv[1] + '/{OUTCOME_FILE}', 'w').write({REFUSED!r})"
 

@@ -16,6 +16,8 @@ from tests.servers.postgres import Database, running_postgres
 from tests.workers.supervision.conftest import ENDS_WELL, Perform, Sessions, error_of
 from workers.supervision.crew import worker_engine
 
+pytestmark = pytest.mark.pace
+
 LEASE_SECONDS = 3.0
 OUTAGE_SECONDS = 4.0
 WORKS_FOR_EVER = "time.sleep(600)"

@@ -15,6 +15,8 @@ from app.tables import DEFAULT_TENANT_ID
 from tests.workers.supervision.conftest import CONTENT, SHA256
 from workers.supervision.transfers import Transfers
 
+pytestmark = pytest.mark.pace
+
 
 class _Stop(Exception):
     pass
