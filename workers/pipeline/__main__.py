@@ -1,12 +1,14 @@
-"""`python -m workers.pipeline SCRATCH`: do the task in SCRATCH/task.json, in a process that holds no credentials."""
+"""`python -m workers.pipeline SCRATCH`: do the task in SCRATCH/task.json, in a process that holds no credentials.
+
+Each task imports what it needs when it is met: most of the time of an inspection goes into imports, and a data set
+needs less than half of all.
+"""
 
 import errno
 import sys
 from pathlib import Path
 
 from app.contracts.problem import Problem, ProblemFound, problem, quoted
-from workers.pipeline.dataset_inspection import inspect_dataset
-from workers.pipeline.model_inspection import inspect_model
 from workers.pipeline.protocol import (
     OUTCOME_FILE,
     TASK,
@@ -19,9 +21,8 @@ from workers.pipeline.protocol import (
     Result,
     Task,
 )
-from workers.pipeline.quantization_job import quantize
 from workers.pipeline.reporter import Reporter, take_stdout
-from workers.targets.onnxruntime_cpu import RuntimeRefused, quiet_logs
+from workers.quantization.executor.protocol import RuntimeRefused
 
 _LEAVE_OUT = (
     "The model as it came does run; what was made of it does not. Leave the operator that is named out of the recipe, "
@@ -32,7 +33,6 @@ _LEAVE_OUT = (
 def main(scratch: Path) -> None:
     """Leave an outcome, good or bad. What is not foreseen here escapes, and the supervisor sees a crash."""
     reporter = Reporter(take_stdout())
-    quiet_logs()
     task = TASK.validate_json((scratch / TASK_FILE).read_bytes())
     _write(scratch, attempt(task, scratch, reporter))
 
@@ -55,18 +55,25 @@ def attempt(task: Task, scratch: Path, reporter: Reporter) -> Outcome:
 
 
 def _perform(task: Task, scratch: Path, reporter: Reporter) -> Result:
-    match task:
-        case InspectModelTask():
-            return inspect_model(task, scratch, reporter)
-        case InspectDatasetTask():
-            return inspect_dataset(
-                scratch / task.dataset,
-                max_unpacked_bytes=task.max_unpacked_bytes,
-                reporter=reporter,
-                preparation=task.preparation,
-            )
-        case _:
-            return quantize(task, scratch, reporter)
+    if isinstance(task, InspectDatasetTask):
+        from workers.pipeline.dataset_inspection import inspect_dataset  # noqa: PLC0415  as said above
+
+        return inspect_dataset(
+            scratch / task.dataset,
+            max_unpacked_bytes=task.max_unpacked_bytes,
+            reporter=reporter,
+            preparation=task.preparation,
+        )
+    from workers.targets.onnxruntime_cpu import quiet_logs  # noqa: PLC0415
+
+    quiet_logs()
+    if isinstance(task, InspectModelTask):
+        from workers.pipeline.model_inspection import inspect_model  # noqa: PLC0415
+
+        return inspect_model(task, scratch, reporter)
+    from workers.pipeline.quantization_job import quantize  # noqa: PLC0415
+
+    return quantize(task, scratch, reporter)
 
 
 def _refused(found: Problem, reporter: Reporter) -> Refused:

@@ -298,11 +298,12 @@ FAILING = """
 import errno, sys
 from pathlib import Path
 import workers.pipeline.__main__ as process
+import workers.pipeline.model_inspection as inspection
 
 def fail(*args):
     raise {error}
 
-process.inspect_model = fail
+inspection.inspect_model = fail
 process.main(Path(sys.argv[1]))
 """
 
