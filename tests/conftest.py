@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.servers.api import Api, running_api
 from tests.servers.postgres import Database, running_postgres
 from tests.servers.service import Service, running_service
 from tests.servers.valkey import running_valkey
 
-# the same examples in every run; `pytest --hypothesis-profile default` looks for new ones
-settings.register_profile("repeatable", derandomize=True)
+# the same examples in every run, however slow the machine; `pytest --hypothesis-profile default` looks for new ones
+settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
 
 LONGEST_READABLE = 40

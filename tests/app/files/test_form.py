@@ -35,7 +35,7 @@ def _read(folder: Path, pieces: Iterable[bytes], *, max_bytes: int = 10_000) -> 
 
 
 @given(cuts=st.lists(st.integers(0, len(FORM)), max_size=8))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_the_pieces_do_not_matter(tmp_path: Path, cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(FORM)]
     form, content = _read(tmp_path, [FORM[a:b] for a, b in pairwise(edges)])
@@ -45,7 +45,7 @@ def test_the_pieces_do_not_matter(tmp_path: Path, cuts: list[int]) -> None:
 
 
 @given(data=st.binary(max_size=300), keep=st.integers(0, len(FORM)))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_garbage_is_a_problem_and_leaves_no_file(tmp_path: Path, data: bytes, keep: int) -> None:
     try:
         _read(tmp_path, [FORM[:keep] + data])

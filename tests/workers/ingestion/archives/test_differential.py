@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 from tests.workers.ingestion.archives.building import contents, tar_of, zip_of
 
 QUICK = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 ARCHIVES = (b"PK", b"\x1f\x8b", b"(\xb5/\xfd", b"7z", b"\xfd7z", b"Rar!", b"BZh")
 """What these begin like is refused within an archive, and the strategies know the constants of our code."""
