@@ -17,6 +17,7 @@ from app.auth.keys import generate
 from app.serve.data_directory import DataDirectory
 from app.serve.postgres import PrivatePostgres
 from tests.servers.folders import short_folder
+from app.settings import QUERY_SECONDS
 from tests.servers.seaweedfs import Seaweed
 from tests.servers.service import Service, running_service
 
@@ -26,6 +27,7 @@ CPU_WORKERS = 2
 
 ENVIRONMENT = {
     "LOWBIT_LEASE_SECONDS": str(LEASE_SECONDS),
+    "LOWBIT_QUERY_SECONDS": str(QUERY_SECONDS),
     "LOWBIT_REAP_SECONDS": "0.5",
     "LOWBIT_DISPATCH_SECONDS": "0.2",
     "LOWBIT_CPU_WORKERS": str(CPU_WORKERS),
