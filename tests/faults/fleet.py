@@ -16,8 +16,8 @@ from psycopg.rows import dict_row
 from app.auth.keys import generate
 from app.serve.data_directory import DataDirectory
 from app.serve.postgres import PrivatePostgres
-from tests.servers.folders import short_folder
 from app.settings import QUERY_SECONDS
+from tests.servers.folders import short_folder
 from tests.servers.seaweedfs import Seaweed
 from tests.servers.service import Service, running_service
 
