@@ -10,6 +10,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from app.contracts.problem import ProblemFound
+from tests.workers.ingestion.onnx_model.codes import CODES
 from workers.ingestion.onnx_model.beside import FilesBeside
 from workers.ingestion.onnx_model.external_data import extent_of
 from workers.pipeline.model_rules import refuse_unreadable
@@ -17,12 +18,6 @@ from workers.pipeline.onnx_walk import every_tensor
 from workers.quantization.skeleton import is_external
 
 SEPARATOR = b"\n----\n"
-
-CODES = {
-    "onnx_parse_error", "onnx_invalid", "onnx_opset_unsupported", "onnx_operator_not_allowed", "onnx_tensor_too_large",
-    "onnx_external_data_missing", "onnx_external_data_escape", "onnx_external_data_bad_key", "onnx_checksum_mismatch",
-    "onnx_type_unsupported",
-}  # fmt: skip
 
 
 def one_input(data: bytes) -> None:

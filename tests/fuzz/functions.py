@@ -7,15 +7,10 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from app.contracts.problem import ProblemFound
+from tests.workers.ingestion.onnx_model.codes import CODES
 from workers.ingestion.onnx_model.beside import FilesBeside
 from workers.ingestion.onnx_model.functions import inlined
 from workers.pipeline.model_rules import refuse_unreadable
-
-CODES = {
-    "onnx_parse_error", "onnx_invalid", "onnx_opset_unsupported", "onnx_operator_not_allowed", "onnx_tensor_too_large",
-    "onnx_external_data_missing", "onnx_external_data_escape", "onnx_external_data_bad_key", "onnx_checksum_mismatch",
-    "onnx_type_unsupported",
-}  # fmt: skip
 
 
 def one_input(data: bytes) -> None:
