@@ -24,7 +24,7 @@ from tests.e2e.conversation import finished, job_body
 from tests.servers.folders import short_folder
 from tests.servers.postgres import Database
 from tests.servers.seaweedfs import S3Address, free_ports, running_seaweedfs
-from tests.servers.service import QUICK, running_service
+from tests.servers.service import QUICK, SHORT_LEASES, running_service
 from tests.servers.valkey import running_valkey
 
 LOWBIT = str(Path(sys.executable).with_name("lowbit"))
@@ -42,6 +42,7 @@ def environment(database: Database, s3: S3Address) -> Iterator[dict[str, str]]:
     with running_valkey() as broker:
         yield {
             **QUICK,
+            **SHORT_LEASES,
             "LOWBIT_DATABASE_URL": database.url,
             "LOWBIT_DATABASE_OWNER_URL": database.owner_url,
             "LOWBIT_BROKER_URL": broker,

@@ -11,19 +11,17 @@ import psutil
 import pytest
 
 from tests.e2e.conversation import finished, job_body
-from tests.servers.service import Service, running_service
+from tests.servers.service import LEASE_SECONDS, SHORT_LEASES, Service, running_service
 
 pytestmark = pytest.mark.pace
 
-LEASE_SECONDS = 12.0
 LONG = {"batch_sizes": [1], "duration_s": 60.0}
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """A service of its own: these tests kill parts of it."""
-    quick = {"LOWBIT_LEASE_SECONDS": str(LEASE_SECONDS), "LOWBIT_QUERY_SECONDS": "1"}
-    with running_service(environment=quick) as running:
+    with running_service(environment={**SHORT_LEASES, "LOWBIT_QUERY_SECONDS": "1"}) as running:
         yield running
 
 
@@ -255,13 +253,13 @@ def test_a_stopped_service_gives_its_job_back_and_goes_on_with_it_later() -> Non
 
 
 def test_a_service_killed_outright_leaves_no_process_and_its_job_runs_again() -> None:
-    with running_service() as first:
+    with running_service(environment=SHORT_LEASES) as first:
         with first.client() as http:
             job = _started(http)
         tree = first.processes()
         assert first.stop(signal.SIGKILL) == -signal.SIGKILL
         _until(lambda: not [p for p in tree if p.is_running() and p.status() != psutil.STATUS_ZOMBIE])
-        with running_service(first.data_dir) as second, second.client() as http:
+        with running_service(first.data_dir, SHORT_LEASES) as second, second.client() as http:
             again = _until(lambda: (found := _job(http, job["id"]))["attempt"] == 2 and found)
             assert again["status"] == "running"
             _cancel(http, job["id"])

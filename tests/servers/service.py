@@ -30,6 +30,10 @@ QUICK = {
 }
 """Quick to see what is new, patient with a machine that is busy; and every format is taken."""
 
+LEASE_SECONDS = 12.0
+SHORT_LEASES = {"LOWBIT_LEASE_SECONDS": str(LEASE_SECONDS)}
+"""Short enough that a test can wait for one to run out."""
+
 
 @dataclass
 class Service:
