@@ -16,7 +16,7 @@ from app.database import make_engine
 from app.prompt_connection import wait_at_most
 from tests.servers.postgres import Database
 
-pytestmark = pytest.mark.pace
+pytestmark = pytest.mark.pace  # how soon a query is given up
 
 PATIENCE_SECONDS = 0.5
 

@@ -51,6 +51,7 @@ def awaited(http: httpx2.Client, path: str, is_there: Callable[[dict[str, Any]],
     while time.monotonic() < deadline:
         response = http.get(path, headers={"Prefer": "wait=30"})
         if response.status_code == 503:
+            is_problem(response, 503, "service_unavailable")
             time.sleep(float(response.headers["Retry-After"]))
             continue
         assert response.status_code == 200, response.text

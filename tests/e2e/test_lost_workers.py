@@ -13,15 +13,13 @@ import pytest
 from tests.e2e.conversation import finished, job_body
 from tests.servers.service import LEASE_SECONDS, SHORT_LEASES, Service, running_service
 
-pytestmark = pytest.mark.pace
-
 LONG = {"batch_sizes": [1], "duration_s": 60.0}
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """A service of its own: these tests kill parts of it."""
-    with running_service(environment={**SHORT_LEASES, "LOWBIT_QUERY_SECONDS": "1"}) as running:
+    with running_service(environment=SHORT_LEASES) as running:
         yield running
 
 
@@ -169,6 +167,7 @@ def _silent_database(service: Service) -> Iterator[None]:
             process.resume()
 
 
+@pytest.mark.pace
 def test_a_database_that_is_silent_for_a_while_costs_nothing(service: Service, http: httpx2.Client) -> None:
     job = _started(http)
     with _silent_database(service):
@@ -179,22 +178,23 @@ def test_a_database_that_is_silent_for_a_while_costs_nothing(service: Service, h
     _cancel(http, job["id"])
 
 
-def test_a_silent_database_hangs_neither_requests_nor_an_attempt_whose_lease_runs_out(
-    service: Service, http: httpx2.Client
-) -> None:
-    job = _started(http)
-    with _silent_database(service):
-        began = time.monotonic()
-        assert http.get("/v1/jobs").status_code == 503
-        answered_after = time.monotonic() - began
-        assert answered_after < 7  # a query of 1 + 1 s, and a connection that is not made in 3 s
-        time.sleep(max(0.0, LEASE_SECONDS - answered_after))
-        assert not _job_processes(service)  # the work has stopped before it could be another's
-        time.sleep(2)
-    _until(lambda: _job_processes(service))  # again, by whichever worker took it; the database's silence cost nothing
-    again = _until(lambda: (found := _job(http, job["id"])).get("status") == "running" and found)
-    assert again["attempt"] == 1
-    _cancel(http, job["id"])
+@pytest.mark.pace
+def test_a_silent_database_hangs_neither_requests_nor_an_attempt_whose_lease_runs_out() -> None:
+    impatient = {**SHORT_LEASES, "LOWBIT_QUERY_SECONDS": "1"}
+    with running_service(environment=impatient) as service, service.client() as http:
+        job = _started(http)
+        with _silent_database(service):
+            began = time.monotonic()
+            assert http.get("/v1/jobs").status_code == 503
+            answered_after = time.monotonic() - began
+            assert answered_after < 7  # a query of 1 + 1 s, and a connection that is not made in 3 s
+            time.sleep(max(0.0, LEASE_SECONDS - answered_after))
+            assert not _job_processes(service)  # the work has stopped before it could be another's
+            time.sleep(2)
+        _until(lambda: _job_processes(service))  # again, by whichever worker took it; the silence cost nothing
+        again = _until(lambda: (found := _job(http, job["id"])).get("status") == "running" and found)
+        assert again["attempt"] == 1
+        _cancel(http, job["id"])
 
 
 def test_an_outage_of_the_store_costs_no_attempt(service: Service, http: httpx2.Client) -> None:

@@ -13,8 +13,6 @@ from app.events.cursor import Cursor
 from app.jobs import events
 from tests.app.events.conftest import Api, Tenancy, Work
 
-pytestmark = pytest.mark.pace
-
 
 def _logged(tenant: Tenancy) -> Work:
     work = Work(tenant.sessions, tenant.job())
@@ -74,6 +72,7 @@ def test_a_log_is_text_or_objects_and_can_be_narrowed(api: Api, tenant: Tenancy)
             assert len(client.get(f"{path}?{query}").text.splitlines()) == expected
 
 
+@pytest.mark.pace
 def test_a_wait_ends_with_the_change_it_waits_for(api: Api, tenant: Tenancy) -> None:
     work = Work(tenant.sessions, tenant.job())
     with api.client(tenant.key) as client, ThreadPoolExecutor(1) as pool:
@@ -87,6 +86,7 @@ def test_a_wait_ends_with_the_change_it_waits_for(api: Api, tenant: Tenancy) -> 
         assert time.monotonic() - changed_at < 2  # a look every five seconds would mostly come later
 
 
+@pytest.mark.pace
 def test_a_wait_for_a_model_ends_with_its_inspection(api: Api, make_tenant: Callable[[], Tenancy]) -> None:
     tenant = make_tenant()
     inspection = tenant.job(kind="inspect_model", calibration_dataset_id=None)

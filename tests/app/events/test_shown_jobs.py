@@ -12,11 +12,10 @@ from app.jobs.shown import Shown, ShownJobs
 from app.tables import Job
 from tests.app.events.conftest import Api, Tenancy
 
-pytestmark = pytest.mark.pace
-
 PATIENCE_SECONDS = 5.0
 
 
+@pytest.mark.pace
 def test_a_change_by_a_worker_shows_at_once(api: Api, tenant: Tenancy) -> None:
     job = tenant.job()
     with api.client(tenant.key) as client:
@@ -47,6 +46,7 @@ def test_a_kept_answer_is_not_given_to_another_tenant(
         assert stranger.get(f"/v1/jobs/{job.id}").json()["code"] == "not_found"
 
 
+@pytest.mark.pace
 def test_an_answer_is_not_kept_beyond_a_second_when_nobody_tells(api: Api, tenant: Tenancy) -> None:
     """A change whose notification is lost: here, one that sends none, since it leaves the version alone."""
     job = tenant.job()

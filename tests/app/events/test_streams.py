@@ -17,8 +17,6 @@ from app.tables import Job, JobEvent
 from tests.app.events.conftest import Api, Sessions, Stream, Tenancy, Work, running_api
 from tests.servers.postgres import Database
 
-pytestmark = pytest.mark.pace
-
 
 def _stream(api: Api, tenant: Tenancy, job_id: str, last_event_id: str | None = None) -> Stream:
     return Stream(api, tenant.key, f"/v1/jobs/{job_id}/events", last_event_id)
@@ -133,6 +131,7 @@ def test_progress_is_told_at_most_four_times_a_second_and_ends_with_the_newest(a
     assert completed == sorted(completed)
 
 
+@pytest.mark.pace
 def test_events_are_not_held_up_by_the_pace_of_progress(api: Api, tenant: Tenancy) -> None:
     work = Work(tenant.sessions, tenant.job())
     work.claim()
@@ -164,7 +163,7 @@ def test_a_killed_listening_connection_costs_no_event(api: Api, tenant: Tenancy)
 
 def _kill_listener(sessions: Sessions) -> None:
     kill = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :name")
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + 60.0
     while time.monotonic() < deadline:  # the one killed last may not be back yet
         with sessions.begin() as session:
             if session.execute(kill, {"name": APPLICATION_NAME}).all():
@@ -208,6 +207,7 @@ def test_a_transaction_that_ends_late_is_waited_for(api: Api, tenant: Tenancy, s
     ]
 
 
+@pytest.mark.pace
 def test_streams_end_at_once_when_the_process_is_told_to_stop(
     database: Database, tenant: Tenancy, tmp_path: Path
 ) -> None:

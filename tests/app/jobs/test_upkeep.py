@@ -20,7 +20,7 @@ from tests.app.jobs.conftest import MakeJob
 from tests.faults.proxy import HEALTHY, Faults, Proxy, running_proxy
 from tests.servers.postgres import Database
 
-pytestmark = pytest.mark.pace
+pytestmark = pytest.mark.pace  # what is taken, and when, in tenths of a lease of one second
 
 LEASE_SECONDS = 1.0
 EXPIRED = datetime(2020, 1, 1, tzinfo=UTC)

@@ -20,8 +20,6 @@ from tests.app.storage.conftest import BUCKET, TENANT, Stored, s3_store
 from tests.faults.proxy import Faults, running_proxy
 from tests.servers.seaweedfs import S3Address, free_ports
 
-pytestmark = pytest.mark.pace
-
 ABSENT = "0" * 64
 
 
@@ -38,6 +36,7 @@ def store_at(address: S3Address, bucket: str = BUCKET, *, endpoint_url: str = ""
     )
 
 
+@pytest.mark.pace
 def test_a_server_that_is_away(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     store = store_at(S3Address(f"http://127.0.0.1:{port}", "key", "secret"))
@@ -49,6 +48,7 @@ def test_a_server_that_is_away(tmp_path: Path) -> None:
         store.size(tenant_id=TENANT, sha256=ABSENT)
 
 
+@pytest.mark.pace
 def test_a_server_that_is_silent_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         store = store_at(S3Address(f"http://127.0.0.1:{silent.getsockname()[1]}", "key", "secret"))
@@ -105,6 +105,7 @@ def refuse() -> None:
     raise StoreUnavailable("no such bucket")
 
 
+@pytest.mark.pace
 def test_a_server_that_falls_silent_makes_no_bucket_and_keeps_nobody_waiting(seaweedfs: S3Address) -> None:
     with running_proxy(seaweedfs.endpoint_url.removeprefix("http://")) as proxy:
         proxy.faults = Faults(is_black_hole=True)

@@ -82,6 +82,6 @@ def _running(database: Database, broker: str, folder: Path, more: dict[str, obje
     chosen = {"upload_idle_seconds": IDLE_SECONDS, "max_resumable_upload_bytes": 10**9, "reap_seconds": 0.5, **more}
     with running_api(database, broker, folder, **chosen) as api, api.client() as http:
         settings = api.app.state.services.settings
-        crew = Crew.of(settings)
+        crew = Crew.of(settings.model_copy(update={"lease_seconds": 600.0, "query_seconds": 60.0}))
         yield Uploading(api, http, settings, crew)
         crew.sessions.kw["bind"].dispose()

@@ -29,8 +29,6 @@ from tests.app.uploads.files import (
 )
 from tests.e2e.conversation import is_problem
 
-pytestmark = pytest.mark.pace
-
 THREE_PARTS = Content.of(2 * PART_BYTES + 1001)
 ONE_PART = Content.of(100_000, seed=1)
 
@@ -248,6 +246,7 @@ def test_an_upload_goes_on_after_a_cut_at_any_byte(on_either: Uploading) -> None
     assert state(http, upload)["file"]["sha256"] == content.sha256
 
 
+@pytest.mark.pace
 def test_a_half_open_connection_blocks_nobody_and_is_ended(uploading: Uploading) -> None:
     http = uploading.http
     content = Content.of(PART_BYTES, seed=7)

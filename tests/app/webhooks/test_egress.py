@@ -15,8 +15,6 @@ from app.webhooks import egress
 from app.webhooks.egress import Egress, Undeliverable
 from tests.servers.webhook_receiver import Receiver, running_receiver, status
 
-pytestmark = pytest.mark.pace
-
 
 @pytest.fixture(scope="module")
 def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
@@ -105,6 +103,7 @@ def test_a_name_that_does_not_resolve_tells_nothing_more(receiver: Receiver) -> 
         asyncio.run(_egress(allow_private=False).check("https://no-such-host.invalid/"))
 
 
+@pytest.mark.pace
 def test_an_endless_answer_is_cut_off_and_its_status_counts(receiver: Receiver) -> None:
     def endless(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)

@@ -17,7 +17,7 @@ from tests.workers.supervision.conftest import ENDS_WELL, Perform, Sessions, err
 from workers.supervision import limits
 from workers.supervision.shutdown import SHUTDOWN
 
-pytestmark = pytest.mark.pace
+pytestmark = pytest.mark.pace  # attempts hold leases of three seconds here
 
 
 def _log(sessions: Sessions, job: Job) -> list[str]:

@@ -19,8 +19,6 @@ from workers.supervision.abnormal_end import OutOfMemory, OutOfScratch, ProcessC
 from workers.supervision.limits import Limits
 from workers.supervision.shutdown import ShuttingDown
 
-pytestmark = pytest.mark.pace
-
 REFUSED = Refused(problem=problem("npz_invalid", "Cut off.")).model_dump_json()
 ENDS_WELL = f"open(sys.argv[1] + '/{OUTCOME_FILE}', 'w').write({REFUSED!r})"
 
@@ -153,6 +151,7 @@ def test_a_process_that_closes_its_output_and_goes_on_is_still_stopped(tmp_path:
         run(tmp_path, "os.close(1)\ntime.sleep(600)", seconds=2)
 
 
+@pytest.mark.pace
 def test_being_stopped_takes_the_whole_group_along_even_what_ignores_a_polite_signal(tmp_path: Path) -> None:
     code = """signal.signal(signal.SIGTERM, signal.SIG_IGN)
 os.fork()

@@ -16,7 +16,7 @@ from tests.servers.postgres import Database, running_postgres
 from tests.workers.supervision.conftest import ENDS_WELL, Perform, Sessions, error_of
 from workers.supervision.crew import worker_engine
 
-pytestmark = pytest.mark.pace
+pytestmark = pytest.mark.pace  # so short are the leases and the outages
 
 LEASE_SECONDS = 3.0
 OUTAGE_SECONDS = 4.0

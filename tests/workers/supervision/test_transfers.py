@@ -15,8 +15,6 @@ from app.tables import DEFAULT_TENANT_ID
 from tests.workers.supervision.conftest import CONTENT, SHA256
 from workers.supervision.transfers import Transfers
 
-pytestmark = pytest.mark.pace
-
 
 class _Stop(Exception):
     pass
@@ -124,6 +122,7 @@ class _SilentStore(DirectoryStore):
             yield chunk[100:]
 
 
+@pytest.mark.pace
 @pytest.mark.parametrize("answers_at_once", [False, True])
 def test_a_store_that_falls_silent_does_not_hold_up_who_must_stop(
     tmp_path: Path, store: DirectoryStore, answers_at_once: bool
