@@ -7,11 +7,12 @@ from pathlib import Path
 
 from benchmarks.assignment import MEASURED_FILE, Scoring
 from workers.ingestion.data.npz import open_archive
+from workers.ingestion.onnx_model.description import describe
+from workers.ingestion.onnx_model.parse import load_model
 from workers.pipeline.evaluation import evaluate, predicting_output
-from workers.pipeline.feeding import feeder_for, fitting_rows
-from workers.pipeline.model_inspection import describe, load_model
-from workers.pipeline.reporter import Reporter
-from workers.targets.onnxruntime_cpu import Session, quiet_logs
+from workers.pipeline.feeding.feeder import feeder_for, fitting_rows
+from workers.protocol.reporter import Reporter
+from workers.quantization.executor.onnxruntime_session import Session, quiet_logs
 
 
 def score(scoring: Scoring) -> dict[str, dict[str, float | None]]:

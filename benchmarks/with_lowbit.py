@@ -8,13 +8,16 @@ from app.contracts.recipe import PRESETS, PresetName
 from benchmarks.assignment import Quantization
 from benchmarks.child import measure
 from workers.ingestion.data.npz import open_archive
-from workers.pipeline.feeding import feeder_for
-from workers.pipeline.model_inspection import describe, load_model
-from workers.pipeline.protocol import QuantizeTask
-from workers.pipeline.reporter import Reporter
+from workers.ingestion.onnx_model.description import describe
+from workers.ingestion.onnx_model.parse import load_model
+from workers.pipeline.feeding.feeder import feeder_for
 from workers.pipeline.static import static_candidates
-from workers.pipeline.step_folder import StepFolder
-from workers.targets.onnxruntime_cpu import NAME, Session, prepare, quiet_logs
+from workers.pipeline.steps.step_folder import StepFolder
+from workers.protocol.reporter import Reporter
+from workers.protocol.tasks import QuantizeTask
+from workers.quantization.executor.onnxruntime_session import Session, quiet_logs
+from workers.targets.onnxruntime_cpu import NAME
+from workers.targets.preparation import prepare
 
 _PRESETS: dict[str, PresetName] = {"lowbit_fast": "int8-fast", "lowbit_balanced": "int8-balanced"}
 

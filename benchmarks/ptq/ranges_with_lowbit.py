@@ -12,13 +12,15 @@ from pathlib import Path
 from app.contracts.recipe import RecipeRequest
 from benchmarks.assignment import MEASURED_FILE, Calibration
 from workers.ingestion.data.npz import open_archive
+from workers.ingestion.onnx_model.description import describe
+from workers.ingestion.onnx_model.parse import load_model
 from workers.pipeline.calibration import calibrate as observe
-from workers.pipeline.feeding import feeder_for
-from workers.pipeline.model_inspection import describe, load_model
-from workers.pipeline.reporter import Reporter
+from workers.pipeline.feeding.feeder import feeder_for
 from workers.pipeline.statistics import Statistics, empty_statistics
+from workers.protocol.reporter import Reporter
+from workers.quantization.executor.onnxruntime_session import quiet_logs
 from workers.quantization.ranges import candidate_ranges, channel_ranges, min_max_range
-from workers.targets.onnxruntime_cpu import prepare, quiet_logs
+from workers.targets.preparation import prepare
 
 _RECIPE = RecipeRequest(preset="int8-fast", calibration_method="moving_average", smoothquant_alpha="auto").resolve()
 

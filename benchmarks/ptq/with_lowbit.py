@@ -10,7 +10,8 @@ from app.contracts.objective import Benchmark, Objective
 from app.contracts.recipe import RecipeRequest
 from app.contracts.result import QuantizeOutcome
 from benchmarks.assignment import Production
-from workers.pipeline.protocol import OUTPUT_FOLDER, TASK_FILE, Finished, Quantized, QuantizeTask
+from workers.protocol.outcome import Finished, Quantized
+from workers.protocol.tasks import OUTPUT_FOLDER, TASK_FILE, QuantizeTask
 from workers.sandbox.levels import Level
 from workers.supervision.abnormal_end import ProcessCrashed
 from workers.supervision.job_process import COMMAND, LOG_FILE, run

@@ -14,7 +14,7 @@ from app.contracts.strict_json import parse_json
 from workers.ingestion.checkpoint.config_policy import check_config, read_settings
 from workers.ingestion.checkpoint.config_values import VALUES
 from workers.ingestion.checkpoint.image_preparation import image_preparation
-from workers.pipeline.reporter import Reporter
+from workers.protocol.reporter import Reporter
 
 CODES = {
     "checkpoint_invalid", "config_key_not_allowed", "config_value_out_of_range", "remote_code_not_allowed",

@@ -13,9 +13,9 @@ from app.contracts.problem import ProblemFound
 from tests.workers.ingestion.onnx_model.codes import CODES
 from workers.ingestion.onnx_model.beside import FilesBeside
 from workers.ingestion.onnx_model.external_data import extent_of
-from workers.pipeline.model_rules import refuse_unreadable
-from workers.pipeline.onnx_walk import every_tensor
-from workers.quantization.skeleton import is_external
+from workers.ingestion.onnx_model.rules import refuse_unreadable
+from workers.ingestion.onnx_model.walk import every_tensor
+from workers.quantization.graph.skeleton import is_external
 
 SEPARATOR = b"\n----\n"
 

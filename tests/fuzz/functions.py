@@ -10,7 +10,7 @@ from app.contracts.problem import ProblemFound
 from tests.workers.ingestion.onnx_model.codes import CODES
 from workers.ingestion.onnx_model.beside import FilesBeside
 from workers.ingestion.onnx_model.functions import inlined
-from workers.pipeline.model_rules import refuse_unreadable
+from workers.ingestion.onnx_model.rules import refuse_unreadable
 
 
 def one_input(data: bytes) -> None:

@@ -13,8 +13,8 @@ from onnx import helper
 from sklearn.datasets import load_digits
 
 from tests.workers.quantization.small_models import model_of
-from workers.pipeline.reporter import Reporter
-from workers.targets.onnxruntime_cpu import quiet_logs
+from workers.protocol.reporter import Reporter
+from workers.quantization.executor.onnxruntime_session import quiet_logs
 
 quiet_logs()
 

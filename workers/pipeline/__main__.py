@@ -9,19 +9,9 @@ import sys
 from pathlib import Path
 
 from app.contracts.problem import Problem, ProblemFound, problem, quoted
-from workers.pipeline.protocol import (
-    OUTCOME_FILE,
-    TASK,
-    TASK_FILE,
-    Finished,
-    InspectDatasetTask,
-    InspectModelTask,
-    Outcome,
-    Refused,
-    Result,
-    Task,
-)
-from workers.pipeline.reporter import Reporter, take_stdout
+from workers.protocol.outcome import OUTCOME_FILE, Finished, Outcome, Refused, Result
+from workers.protocol.reporter import Reporter, take_stdout
+from workers.protocol.tasks import TASK, TASK_FILE, InspectDatasetTask, InspectModelTask, Task
 from workers.quantization.executor.protocol import RuntimeRefused
 
 _LEAVE_OUT = (
@@ -56,7 +46,7 @@ def attempt(task: Task, scratch: Path, reporter: Reporter) -> Outcome:
 
 def _perform(task: Task, scratch: Path, reporter: Reporter) -> Result:
     if isinstance(task, InspectDatasetTask):
-        from workers.pipeline.dataset_inspection import inspect_dataset  # noqa: PLC0415  as said above
+        from workers.pipeline.inspection.dataset import inspect_dataset  # noqa: PLC0415  as said above
 
         return inspect_dataset(
             scratch / task.dataset,
@@ -64,11 +54,11 @@ def _perform(task: Task, scratch: Path, reporter: Reporter) -> Result:
             reporter=reporter,
             preparation=task.preparation,
         )
-    from workers.targets.onnxruntime_cpu import quiet_logs  # noqa: PLC0415
+    from workers.quantization.executor.onnxruntime_session import quiet_logs  # noqa: PLC0415
 
     quiet_logs()
     if isinstance(task, InspectModelTask):
-        from workers.pipeline.model_inspection import inspect_model  # noqa: PLC0415
+        from workers.pipeline.inspection.model import inspect_model  # noqa: PLC0415
 
         return inspect_model(task, scratch, reporter)
     from workers.pipeline.quantization_job import quantize  # noqa: PLC0415

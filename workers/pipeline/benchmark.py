@@ -6,10 +6,11 @@ import numpy as np
 
 from app.contracts.objective import Benchmark
 from app.contracts.result import BatchBenchmark, Latency
-from workers.pipeline.feeding import Feeder
-from workers.pipeline.reporter import Reporter
+from workers.pipeline.feeding.feeder import Feeder
+from workers.protocol.reporter import Reporter
+from workers.quantization.executor.onnxruntime_session import Session
+from workers.quantization.executor.protocol import RuntimeRefused
 from workers.targets.interleaving import interleave
-from workers.targets.onnxruntime_cpu import RuntimeRefused, Session
 
 Benchmarks = dict[str, tuple[BatchBenchmark, ...]]
 

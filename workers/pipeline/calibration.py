@@ -1,18 +1,16 @@
 """One pass of the data through the float model, folded into streaming statistics on the way."""
 
 import numpy as np
-import numpy.typing as npt
 
 from app.contracts.problem import quoted, refuse
-from workers.pipeline.feeding import Fed, Feeder, fitting_rows
-from workers.pipeline.padding import PaddingReader
-from workers.pipeline.reporter import Reporter
+from workers.pipeline.feeding.feeder import Fed, Feeder, fitting_rows
+from workers.pipeline.feeding.padding import PaddingReader, real_values
 from workers.pipeline.statistics import Statistics
+from workers.protocol.reporter import Reporter
 from workers.quantization.executor.choice import choose_executor
 from workers.quantization.executor.protocol import Executor
-from workers.quantization.observation import observing
-from workers.quantization.observers import RealTokens
-from workers.targets.onnxruntime_cpu import Prepared
+from workers.quantization.graph.observation import observing
+from workers.targets.preparation import Prepared
 
 
 def calibrate(
@@ -68,11 +66,6 @@ def _observe(
             detail = f"Tensor {quoted(name)} of the float model becomes NaN or infinite on this data."
             hint = "Look at how the data is prepared: the float model itself has no answer to it."
             raise refuse("calibration_nonfinite", detail, entry=name, hint=hint)
-
-
-def real_values(values: npt.NDArray[np.float32], tokens: RealTokens | None) -> npt.NDArray[np.float32]:
-    """Without the rows of padded tokens, where the tensor has a row for each token."""
-    return tokens.rows(values) if tokens is not None and tokens.fits(values.shape) else values
 
 
 def _warn(statistics: Statistics, padding: PaddingReader, reporter: Reporter) -> None:

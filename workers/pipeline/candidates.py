@@ -11,11 +11,11 @@ import onnx
 import onnx_ir as ir
 
 from app.contracts.result import LayerReport
-from workers.pipeline.protocol import QuantizeTask
-from workers.quantization.format_check import check_graph
-from workers.quantization.model_file import data_file_of, fits_one_file, save_model
-from workers.quantization.skeleton import without_weights
-from workers.targets.onnxruntime_cpu import STAMP_PREFIX, restamped, stamped
+from workers.protocol.tasks import QuantizeTask
+from workers.quantization.graph.format_check import check_graph
+from workers.quantization.graph.model_file import files_of, fits_one_file, save_model
+from workers.quantization.graph.skeleton import without_weights
+from workers.targets.stamp import STAMP_PREFIX, restamped, stamped
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,6 @@ def _write_with_data(path: Path, model: ir.Model, facts: Mapping[str, str]) -> N
     proto = restamped(onnx.load_model(path, load_external_data=False), facts)
     path.write_bytes(proto.SerializeToString())
     onnx.checker.check_model(path)
-
-
-def files_of(model: Path) -> tuple[Path, ...]:
-    """The model's file, and that of its external data where it has one."""
-    data = data_file_of(model)
-    return (model, data) if data.exists() else (model,)
 
 
 def lowbit_version() -> str:

@@ -9,10 +9,10 @@ import numpy.typing as npt
 from app.contracts.inspection import ModelInspection, TensorSpec
 from app.contracts.problem import quoted, refuse
 from workers.ingestion.data.samples import Batch
-from workers.pipeline.feeding import Fed, Feeder
-from workers.pipeline.reporter import Reporter
+from workers.pipeline.feeding.feeder import Fed, Feeder
+from workers.protocol.reporter import Reporter
 from workers.quantization.error_metrics import SqnrAccumulator
-from workers.targets.onnxruntime_cpu import Session
+from workers.quantization.executor.onnxruntime_session import Session
 
 Array = npt.NDArray[np.generic]
 

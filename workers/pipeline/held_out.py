@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.ingestion.data.samples import Batch
-from workers.pipeline.feeding import Feeder
+from workers.pipeline.feeding.feeder import Feeder
+from workers.quantization.executor.onnxruntime_session import Session
 from workers.quantization.observers import RealTokens
-from workers.targets.onnxruntime_cpu import Session
 
 HELD_OUT = 64
 """Samples that judge ranges and do not shape them, where there are at least _ENOUGH."""

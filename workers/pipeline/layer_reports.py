@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping
 from app.contracts.result import LayerFigures, LayerReport
 from workers.pipeline.held_out import sqnr
 from workers.pipeline.refinement import Refined, Strategy
-from workers.pipeline.statistics import tensors_of
-from workers.quantization.constants import float_constant_of, let_go
+from workers.quantization.graph.constants import float_constant_of, let_go
 from workers.quantization.layer_trial import LayerError
+from workers.quantization.placement.sites import tensors_of
 from workers.quantization.rounding.rounded_weight import RoundedWeight
 
 

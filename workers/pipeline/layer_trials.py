@@ -8,20 +8,21 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from workers.ingestion.data.samples import Batch
-from workers.pipeline.calibration import real_values
-from workers.pipeline.feeding import Feeder
-from workers.pipeline.reporter import Reporter
-from workers.pipeline.statistics import tensors_of
+from workers.pipeline.feeding.feeder import Feeder
+from workers.pipeline.feeding.padding import real_values
+from workers.protocol.reporter import Reporter
 from workers.quantization.affine import QParams, choose_qparams, fake_quantize
-from workers.quantization.constants import float_constant_of
-from workers.quantization.isolated_operator import INPUTS, OUTPUT, isolated
+from workers.quantization.executor.onnxruntime_session import Session, loaded
+from workers.quantization.graph.constants import float_constant_of
+from workers.quantization.graph.isolated_operator import INPUTS, OUTPUT, isolated
+from workers.quantization.graph.observation import also_giving_out
+from workers.quantization.graph.weighted_operators import WeightSite
 from workers.quantization.layer_trial import LayerError
-from workers.quantization.observation import also_giving_out
+from workers.quantization.placement.sites import tensors_of
 from workers.quantization.ranges import Range
 from workers.quantization.rounding.rounded_weight import RoundedWeight
 from workers.quantization.scheme import UINT8_ACTIVATIONS
-from workers.quantization.weighted_operators import WeightSite
-from workers.targets.onnxruntime_cpu import Prepared, Session, loaded
+from workers.targets.preparation import Prepared
 
 TRIAL_SAMPLES = 64
 """Means of channels are known to a few percent of their spread by then: tens of thousands of positions."""

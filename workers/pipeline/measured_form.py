@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
-from workers.pipeline.step_file import StepContent, StepUnusable
+from workers.pipeline.steps.step_file import StepContent, StepUnusable
 
 _NOISES: TypeAdapter[list[tuple[str, float]]] = TypeAdapter(list[tuple[str, float]])
 _CHOICES: TypeAdapter[list[tuple[str, str]]] = TypeAdapter(list[tuple[str, str]])

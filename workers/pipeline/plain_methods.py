@@ -8,16 +8,16 @@ import onnx_ir as ir
 from app.contracts.problem import quoted, refuse
 from app.contracts.result import LayerReport
 from workers.pipeline.candidates import Draft, Produced, write_candidate
-from workers.pipeline.protocol import QuantizeTask
-from workers.pipeline.reporter import Reporter
+from workers.protocol.reporter import Reporter
+from workers.protocol.tasks import QuantizeTask
 from workers.quantization.dynamic import DynamicQuantizationFailed, NothingQuantized, names_left, quantize_dynamic
-from workers.quantization.model_file import from_message
-from workers.quantization.opset import raise_opset
+from workers.quantization.graph.model_file import from_message
+from workers.quantization.graph.opset import raise_opset
+from workers.quantization.graph.skeleton import tensor_bytes
+from workers.quantization.graph.weighted_operators import is_candidate
 from workers.quantization.passes.float16 import TypesUnknown, cast_to_float16
 from workers.quantization.passes.lift_constants import lift_constants
 from workers.quantization.passes.quantize_products import quantize_products
-from workers.quantization.skeleton import tensor_bytes
-from workers.quantization.weighted_operators import is_candidate
 
 _MOST_WARNINGS = 8
 

@@ -17,10 +17,13 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from app.contracts.model import Contract
 from app.contracts.result import LayerReport
-from workers.pipeline.candidates import Candidate, Produced, facts_of, file_name, files_of
-from workers.pipeline.protocol import QuantizeTask
-from workers.pipeline.step_file import StepContent, StepUnusable
-from workers.targets.onnxruntime_cpu import RuntimeRefused, Session, restamped
+from workers.pipeline.candidates import Candidate, Produced, facts_of, file_name
+from workers.pipeline.steps.step_file import StepContent, StepUnusable
+from workers.protocol.tasks import QuantizeTask
+from workers.quantization.executor.onnxruntime_session import Session
+from workers.quantization.executor.protocol import RuntimeRefused
+from workers.quantization.graph.model_file import files_of
+from workers.targets.stamp import restamped
 
 
 class _Stored(Contract):

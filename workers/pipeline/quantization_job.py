@@ -15,27 +15,32 @@ from app.contracts.result import Environment, OutputFile, QuantizeOutcome, Varia
 from app.contracts.status import Stage
 from workers.ingestion.data.opening import open_samples
 from workers.ingestion.onnx_model.beside import FilesBeside
+from workers.ingestion.onnx_model.description import describe
+from workers.ingestion.onnx_model.parse import load_model
+from workers.ingestion.onnx_model.rules import refuse_untrustworthy
 from workers.pipeline.benchmark import Benchmarks, benchmark
-from workers.pipeline.candidates import Candidate, Produced, files_of, lowbit_version
+from workers.pipeline.candidates import Candidate, Produced, lowbit_version
 from workers.pipeline.choice import choose, pareto_front
 from workers.pipeline.evaluation import Evaluation, evaluate, predicting_output
-from workers.pipeline.feeding import Feeder, feeder_for, fitting_rows
-from workers.pipeline.index_limits import index_limits
-from workers.pipeline.model_inspection import describe, load_model
-from workers.pipeline.model_rules import refuse_untrustworthy
-from workers.pipeline.overlap import warn_of_overlap
+from workers.pipeline.feeding.feeder import Feeder, feeder_for, fitting_rows
+from workers.pipeline.feeding.index_limits import index_limits
+from workers.pipeline.feeding.overlap import warn_of_overlap
 from workers.pipeline.plain_methods import plain_candidates
 from workers.pipeline.produced_form import ProducedForm
-from workers.pipeline.protocol import OUTPUT_FOLDER, Quantized, QuantizeTask
-from workers.pipeline.reporter import Reporter
 from workers.pipeline.static import static_candidates
-from workers.pipeline.step_folder import StepFolder
+from workers.pipeline.steps.step_folder import StepFolder
 from workers.pipeline.variants import BASELINE, baseline_variant, candidate_variant
 from workers.pipeline.verdict import verdict
-from workers.quantization.opset import OpsetNotConvertible
+from workers.protocol.outcome import Quantized
+from workers.protocol.reporter import Reporter
+from workers.protocol.tasks import OUTPUT_FOLDER, QuantizeTask
+from workers.quantization.executor.onnxruntime_session import Session
+from workers.quantization.executor.protocol import RuntimeRefused
+from workers.quantization.graph.model_file import files_of
+from workers.quantization.graph.opset import OpsetNotConvertible
 from workers.quantization.placement import NodeNotInModel
 from workers.targets import onnxruntime_cpu
-from workers.targets.onnxruntime_cpu import Prepared, RuntimeRefused, Session, prepare
+from workers.targets.preparation import Prepared, prepare
 from workers.targets.processor import cpu_has_vnni, cpu_model
 
 REPORT_FILE = "report.json"

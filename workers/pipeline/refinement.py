@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from app.contracts.recipe import Recipe
 from workers.pipeline.held_out import HeldOut, sqnr
 from workers.pipeline.measured_form import ChoiceForm, NoiseForm
-from workers.pipeline.reporter import Reporter
 from workers.pipeline.sensitivity import PROBED, SensitivityProbe, best_ranges, sensitivities
 from workers.pipeline.smoothing import smoothings
-from workers.pipeline.statistics import Statistics, tensors_of
-from workers.pipeline.step_folder import StepFolder
+from workers.pipeline.statistics import Statistics
+from workers.pipeline.steps.step_folder import StepFolder
 from workers.pipeline.weights import rounded_weights
+from workers.protocol.reporter import Reporter
 from workers.quantization.observers import ChannelObserver
 from workers.quantization.passes.smooth import smooth
+from workers.quantization.placement.sites import tensors_of
 from workers.quantization.ranges import (
     Range,
     candidate_ranges,
@@ -25,7 +26,7 @@ from workers.quantization.ranges import (
 from workers.quantization.rounding.rounded_weight import RoundedWeight
 from workers.quantization.scheme import UINT8_ACTIVATIONS
 from workers.quantization.smoothing import Smoothing
-from workers.targets.onnxruntime_cpu import Prepared, placed
+from workers.targets.preparation import Prepared, placed
 
 MIN_MAX = 100.0
 

@@ -7,13 +7,14 @@ import numpy as np
 
 from workers.ingestion.data.samples import Batch
 from workers.pipeline.held_out import HeldOut, dominant
-from workers.pipeline.reporter import Reporter
+from workers.protocol.reporter import Reporter
 from workers.quantization.affine import choose_qparams
+from workers.quantization.executor.onnxruntime_session import Session, loaded
 from workers.quantization.passes.insert_switches import SwitchInputs, insert_switches
 from workers.quantization.placement import Pair
 from workers.quantization.ranges import Range
 from workers.quantization.scheme import UINT8_ACTIVATIONS
-from workers.targets.onnxruntime_cpu import Prepared, Session, loaded
+from workers.targets.preparation import Prepared
 
 PROBED = 32
 """Held-out samples that each question is asked of: there are hundreds of questions."""

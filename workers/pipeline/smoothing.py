@@ -5,12 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from app.contracts.recipe import Recipe
-from workers.pipeline.statistics import Statistics, tensors_of
-from workers.quantization.constants import float_constant_of
+from workers.pipeline.statistics import Statistics
+from workers.quantization.graph.constants import float_constant_of
+from workers.quantization.graph.weighted_operators import WeightSite
 from workers.quantization.observers import ChannelObserver
+from workers.quantization.placement.sites import tensors_of
 from workers.quantization.smoothing import GPTQ_SHARE, NEAREST_SHARE, ChannelStatistics, Smoothing, choose_smoothing
-from workers.quantization.weighted_operators import WeightSite
-from workers.targets.onnxruntime_cpu import Prepared
+from workers.targets.preparation import Prepared
 
 _WORTH_SHARE = 0.002
 """Of all tensors' noise: a smaller gain is not worth the time of one more multiplication."""

@@ -9,19 +9,22 @@ import numpy.typing as npt
 from app.contracts.status import Stage
 from workers.pipeline.calibration import calibrate
 from workers.pipeline.candidates import Candidate, Draft, Produced, write_candidate
-from workers.pipeline.feeding import Feeder, fitting_rows
+from workers.pipeline.feeding.feeder import Feeder, fitting_rows
 from workers.pipeline.held_out import HeldOut, hold_out, samples_held_out
 from workers.pipeline.layer_reports import layer_reports
 from workers.pipeline.layer_trials import try_layers
-from workers.pipeline.protocol import QuantizeTask
 from workers.pipeline.refinement import Refined, Strategy, refine
-from workers.pipeline.reporter import Reporter
 from workers.pipeline.statistics import Statistics, empty_statistics
 from workers.pipeline.statistics_form import StatisticsForm
-from workers.pipeline.step_folder import StepFolder
+from workers.pipeline.steps.step_folder import StepFolder
+from workers.protocol.reporter import Reporter
+from workers.protocol.tasks import QuantizeTask
+from workers.quantization.executor.onnxruntime_session import Session, loaded
 from workers.quantization.layer_trial import LayerError
 from workers.quantization.passes.correct_bias import has_correctable_bias
-from workers.targets.onnxruntime_cpu import Prepared, Session, build, loaded, runtime_form
+from workers.targets.onnxruntime_cpu import runtime_form
+from workers.targets.preparation import Prepared
+from workers.targets.qdq_form import build
 
 
 def static_candidates(

@@ -1,6 +1,5 @@
 """What calibration gathers of each tensor: as much as the recipe will ask for, and no more."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from app.contracts.recipe import Recipe
+from workers.quantization.graph.weighted_operators import WeightSite
 from workers.quantization.observers import (
     ChannelObserver,
     FloatBitsObserver,
@@ -17,9 +17,9 @@ from workers.quantization.observers import (
     convolution_rows,
     linear_rows,
 )
+from workers.quantization.observers.window import WindowNotStatic, window_of
 from workers.quantization.placement import Placement
-from workers.quantization.weighted_operators import WeightSite
-from workers.quantization.window import WindowNotStatic, window_of
+from workers.quantization.placement.sites import multiplied
 
 HESSIAN_SAMPLES = 256
 """Samples that enter the Hessians. They cost as much as the forward pass, and a mean settles long before a range."""
@@ -91,21 +91,6 @@ def hessian_key(node: ir.Node, site: WeightSite) -> HessianKey | None:
         return tensor, window_of(node) if site.op_type == "Conv" else None
     except WindowNotStatic:
         return None
-
-
-def multiplied(placement: Placement) -> tuple[WeightSite, ...]:
-    """Sites that multiply by their weight, which a table lookup does not."""
-    return tuple(site for site in placement.weights if site.op_type != "Gather")
-
-
-def tensors_of(graph: ir.Graph, placement: Placement) -> Mapping[str, tuple[WeightSite, ...]]:
-    """Quantized tensors and the weights that multiply them."""
-    nodes = {node.name: node for node in graph}
-    found: dict[str, tuple[WeightSite, ...]] = {}
-    for site in multiplied(placement):
-        tensor = nodes[site.node].inputs[0].name or ""  # type: ignore[union-attr]  # a site has an input
-        found[tensor] = (*found.get(tensor, ()), site)
-    return found
 
 
 def _observe_rows(moments: SecondMomentObserver, values: npt.NDArray[np.float32], window: Window | None) -> None:

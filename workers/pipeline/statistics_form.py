@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.pipeline.statistics import HessianKey, Statistics
-from workers.pipeline.step_file import StepContent, StepUnusable
+from workers.pipeline.steps.step_file import StepContent, StepUnusable
 from workers.quantization.observers import Arrays, StoredStatisticsInvalid
 
 _EXECUTORS = (None, "onnxruntime-cpu", "torch-cpu")

@@ -5,14 +5,15 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from app.contracts.recipe import Recipe
-from workers.pipeline.reporter import Reporter
-from workers.pipeline.statistics import Statistics, hessian_key, multiplied
-from workers.quantization.constants import float_constant_of, let_go
+from workers.pipeline.statistics import Statistics, hessian_key
+from workers.protocol.reporter import Reporter
+from workers.quantization.graph.constants import float_constant_of, let_go
 from workers.quantization.observers import Window
+from workers.quantization.placement.sites import multiplied
 from workers.quantization.rounding.rounded_weight import RoundedWeight, round_weight
 from workers.quantization.scheme import weight_scheme
 from workers.quantization.smoothing import Smoothing
-from workers.targets.onnxruntime_cpu import Prepared
+from workers.targets.preparation import Prepared
 
 DoubleArray = npt.NDArray[np.float64]
 

@@ -17,8 +17,8 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
-from workers.quantization.constants import constant_of, float_constant_of
-from workers.quantization.weighted_operators import is_standard
+from workers.quantization.graph.constants import constant_of, float_constant_of
+from workers.quantization.graph.weighted_operators import is_standard
 
 LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 

@@ -5,8 +5,8 @@ from collections.abc import Collection
 import numpy as np
 import onnx_ir as ir
 
-from workers.quantization.constants import float_constant_of
-from workers.quantization.weighted_operators import LeftInFloat, weight_site
+from workers.quantization.graph.constants import float_constant_of
+from workers.quantization.graph.weighted_operators import LeftInFloat, weight_site
 
 SKEWED = 1.0
 """In octaves: a network whose channel scales spread by 2^U(-3, 3) has 1.7 or more, ordinary ones about 0.5."""

@@ -19,14 +19,7 @@ from app.jobs.retry_class import postponement
 from app.settings import Settings
 from app.storage import ObjectStore, StorageError, StoreUnavailable
 from app.tables import Artifact, Job, Model
-from workers.pipeline.protocol import (
-    DatasetInspected,
-    Finished,
-    ModelInspected,
-    Outcome,
-    Quantized,
-    Result,
-)
+from workers.protocol.outcome import DatasetInspected, Finished, ModelInspected, Outcome, Quantized, Result
 from workers.sandbox.gpu import Gpu
 from workers.supervision import canonical_model, record
 from workers.supervision.abnormal_end import AbnormalEnd, ProcessCrashed

@@ -9,7 +9,8 @@ from sqlalchemy import Insert, insert, select
 from sqlalchemy.orm import Session
 
 from app.tables import File, Job, Model, ModelFile
-from workers.pipeline.protocol import OUTPUT_FOLDER, ModelInspected
+from workers.protocol.outcome import ModelInspected
+from workers.protocol.tasks import OUTPUT_FOLDER
 from workers.supervision.abnormal_end import OutputUnusable
 from workers.supervision.output_files import StoredFile, store_output
 from workers.supervision.transfers import Transfers

@@ -9,7 +9,7 @@ from typing import IO
 import structlog
 from pydantic import ValidationError
 
-from workers.pipeline.protocol import EVENT, MAX_EVENT_BYTES, Event
+from workers.protocol.events import EVENT, MAX_EVENT_BYTES, Event
 
 log = structlog.get_logger("lowbit.event_lines")
 

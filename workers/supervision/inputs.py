@@ -13,7 +13,7 @@ from app.contracts.recipe import Recipe
 from app.contracts.status import JobKind
 from app.settings import Settings
 from app.tables import Job, Model
-from workers.pipeline.protocol import TASK_FILE, InspectDatasetTask, InspectModelTask, QuantizeTask, Task
+from workers.protocol.tasks import TASK_FILE, InspectDatasetTask, InspectModelTask, QuantizeTask, Task
 from workers.supervision import canonical_model
 from workers.supervision.named_data import NamedData, named_data, uploaded
 from workers.supervision.transfers import Transfers

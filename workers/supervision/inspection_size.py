@@ -4,7 +4,7 @@ Lists show many inspections at once, and hold all of them in the memory of the A
 """
 
 from app.contracts.problem import Problem, problem
-from workers.pipeline.protocol import DatasetInspected, ModelInspected
+from workers.protocol.outcome import DatasetInspected, ModelInspected
 
 MAX_INSPECTION_BYTES = 2 << 20
 """As JSON. The 21,000 classes of the largest collection of pictures take a quarter of it."""

@@ -6,7 +6,7 @@ import structlog
 
 from app.contracts.problem import quoted
 from app.jobs.events import NewEvent, log_line
-from workers.pipeline.protocol import LogEvent
+from workers.protocol.events import LogEvent
 
 log = structlog.get_logger("lowbit.job_log")
 

@@ -15,7 +15,8 @@ import structlog
 
 from app.die_with_parent import die_with_parent
 from app.signal_name import signal_name
-from workers.pipeline.protocol import OUTCOME, OUTCOME_FILE, Event, Finished, Outcome
+from workers.protocol.events import Event
+from workers.protocol.outcome import OUTCOME, OUTCOME_FILE, Finished, Outcome
 from workers.sandbox import enclosure
 from workers.sandbox.environment import job_environment
 from workers.sandbox.gpu import Gpu, visible_devices

@@ -8,7 +8,9 @@ import structlog
 
 from app.contracts.problem import problem
 from app.contracts.status import Stage
-from workers.pipeline.protocol import Event, InspectModelTask, Outcome, QuantizeTask, Refused, Task
+from workers.protocol.events import Event
+from workers.protocol.outcome import Outcome, Refused
+from workers.protocol.tasks import InspectModelTask, QuantizeTask, Task
 from workers.sandbox.gpu import Gpu
 from workers.sandbox.levels import Level, Sandbox
 from workers.supervision import job_process

@@ -17,7 +17,8 @@ from app.jobs.events import log_line
 from app.jobs.lease import Lease
 from app.jobs.retry_class import RULES
 from app.tables import Artifact, Job, Variant
-from workers.pipeline.protocol import OUTPUT_FOLDER, DatasetInspected, ModelInspected
+from workers.protocol.outcome import DatasetInspected, ModelInspected
+from workers.protocol.tasks import OUTPUT_FOLDER
 from workers.supervision.abnormal_end import AbnormalEnd, OutputUnusable
 from workers.supervision.heartbeat import LeaseLost
 from workers.supervision.held_job import HeldJob

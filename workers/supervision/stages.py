@@ -6,7 +6,7 @@ from typing import Any
 
 from app.contracts.status import Stage
 from app.observability.tracing import past_span
-from workers.pipeline.protocol import Event
+from workers.protocol.events import Event
 
 MAX_WARNINGS = 100
 MAX_TEXT_CHARACTERS = 1000

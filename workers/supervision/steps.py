@@ -1,6 +1,6 @@
 """Results of a job's steps, taken from the store before its process starts and put there as it finishes them.
 
-They are found by key within one tenant (`workers.pipeline.steps`). What the process says is not trusted: it chooses
+They are found by key within one tenant (`workers.protocol.step_keys`). What the process says is not trusted: it chooses
 neither the key nor the place, and what it leaves under its own key is read again by processes alone, which check it.
 A result that cannot be kept or found costs time and nothing else.
 """
@@ -18,8 +18,9 @@ from sqlalchemy.orm import Session
 from app.jobs import lease as statements
 from app.storage import ChecksumMismatch, ObjectMissing, StorageError
 from app.tables import JobStep
-from workers.pipeline.protocol import STEP_FOLDER, QuantizeTask, ReusedEvent, StepEvent, StepName, step_file_name
-from workers.pipeline.steps import steps_of
+from workers.protocol.events import ReusedEvent, StepEvent
+from workers.protocol.step_keys import STEP_FOLDER, StepName, step_file_name, steps_of
+from workers.protocol.tasks import QuantizeTask
 from workers.supervision.heartbeat import LeaseLost
 from workers.supervision.held_job import HeldJob
 from workers.supervision.plain_file import opened_plain

@@ -24,7 +24,7 @@ from workers.ingestion.checkpoint.tokenizer_screen import screen
 from workers.ingestion.checkpoint.weight_files import stored_weights
 from workers.ingestion.program.graph import checked_graph
 from workers.ingestion.program.weights import checked_table
-from workers.pipeline.reporter import Reporter
+from workers.protocol.reporter import Reporter
 
 CONFIG = {
     "architectures": ["BertForSequenceClassification"], "model_type": "bert", **SETTINGS["bert"],

@@ -11,8 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 from app.contracts.objective import Benchmark, Objective
 from app.contracts.recipe import PRESETS
 from workers.pipeline.__main__ import attempt
-from workers.pipeline.protocol import Finished, Outcome, Quantized, QuantizeTask
-from workers.pipeline.reporter import Reporter
+from workers.protocol.outcome import Finished, Outcome, Quantized
+from workers.protocol.reporter import Reporter
+from workers.protocol.tasks import QuantizeTask
 
 n = helper.make_node
 

@@ -10,14 +10,15 @@ from app.contracts.objective import Benchmark, Objective
 from app.contracts.recipe import PRESETS
 from tests.workers.quantization.small_models import two_matmuls
 from workers.ingestion.data.npz import open_archive
+from workers.ingestion.onnx_model.description import describe
 from workers.pipeline.candidates import Candidate
-from workers.pipeline.feeding import feeder_for
-from workers.pipeline.model_inspection import describe
-from workers.pipeline.protocol import QuantizeTask
-from workers.pipeline.reporter import Reporter
+from workers.pipeline.feeding.feeder import feeder_for
 from workers.pipeline.static import static_candidates
-from workers.pipeline.step_folder import StepFolder
-from workers.targets.onnxruntime_cpu import Session, prepare
+from workers.pipeline.steps.step_folder import StepFolder
+from workers.protocol.reporter import Reporter
+from workers.protocol.tasks import QuantizeTask
+from workers.quantization.executor.onnxruntime_session import Session
+from workers.targets.preparation import prepare
 
 DATA = np.linspace(-1.0, 1.0, 2 * 3 * 16, dtype=np.float32).reshape(2, 3, 16)
 

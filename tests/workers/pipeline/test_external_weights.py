@@ -15,9 +15,10 @@ from workers.ingestion.onnx_model import canonical
 from workers.ingestion.onnx_model.canonical import ingest_onnx
 from workers.pipeline import candidates, plain_methods
 from workers.pipeline.__main__ import attempt
-from workers.pipeline.protocol import Finished, Quantized, QuantizeTask
-from workers.pipeline.reporter import Reporter
-from workers.quantization.model_file import fits_one_file, save_model
+from workers.protocol.outcome import Finished, Quantized
+from workers.protocol.reporter import Reporter
+from workers.protocol.tasks import QuantizeTask
+from workers.quantization.graph.model_file import fits_one_file, save_model
 
 
 @pytest.fixture

@@ -10,14 +10,15 @@ from app.contracts.recipe import PRESETS
 from tests.workers.pipeline.jobs import attention, quantized, sentences
 from tests.workers.quantization.small_models import two_matmuls
 from workers.ingestion.data.npz import open_archive
-from workers.pipeline.feeding import feeder_for
+from workers.ingestion.onnx_model.description import describe
+from workers.pipeline.feeding.feeder import feeder_for
 from workers.pipeline.held_out import HELD_OUT, HeldOut, HeldOutBatch, dominant, hold_out, samples_held_out, sqnr
-from workers.pipeline.model_inspection import describe
-from workers.pipeline.reporter import Reporter
 from workers.pipeline.sensitivity import SensitivityProbe, best_ranges, sensitivities
+from workers.protocol.reporter import Reporter
 from workers.quantization.affine import choose_qparams, fake_quantize
+from workers.quantization.executor.onnxruntime_session import Session
 from workers.quantization.scheme import UINT8_ACTIVATIONS
-from workers.targets.onnxruntime_cpu import Session, prepare
+from workers.targets.preparation import prepare
 
 RECIPE = PRESETS["int8-fast"].model_copy(update={"calibration_method": "measured"})
 

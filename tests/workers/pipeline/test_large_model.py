@@ -15,7 +15,8 @@ from onnx import TensorProto, helper
 
 from app.contracts.objective import Benchmark, Objective
 from app.contracts.recipe import PRESETS
-from workers.pipeline.protocol import OUTCOME, Finished, InspectModelTask, QuantizeTask
+from workers.protocol.outcome import OUTCOME, Finished
+from workers.protocol.tasks import InspectModelTask, QuantizeTask
 
 ROOT = Path(__file__).parents[3]
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from workers.pipeline.measured_form import ChoiceForm, NoiseForm
-from workers.pipeline.step_file import StepContent, StepUnusable
+from workers.pipeline.steps.step_file import StepContent, StepUnusable
 
 NOISES = NoiseForm(("b", "a"))
 CHOICES = ChoiceForm({"a": {"min_max": (0.0, 1.0)}, "b": {"min_max": (0.0, 1.0), "mse": (0.0, 0.5)}})

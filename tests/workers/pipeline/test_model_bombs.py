@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from tests.workers.pipeline.jobs import done
 from tests.workers.quantization.small_models import model_of, random_weights
-from workers.pipeline.protocol import Refused
+from workers.protocol.outcome import Refused
 
 N = helper.make_node
 ENDLESS = 1 << 40

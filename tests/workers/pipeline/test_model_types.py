@@ -11,9 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from app.contracts.problem import ProblemFound
 from tests.workers.pipeline.jobs import quantized
-from workers.pipeline.model_inspection import inspect_model
-from workers.pipeline.protocol import InspectModelTask
-from workers.pipeline.reporter import Reporter
+from workers.pipeline.inspection.model import inspect_model
+from workers.protocol.reporter import Reporter
+from workers.protocol.tasks import InspectModelTask
 
 n = helper.make_node
 MAPS = helper.make_sequence_type_proto(

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 from tests.workers.pipeline.jobs import CLASSES, VOCABULARY, attention, done, quantized, sentences
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
-from workers.pipeline.protocol import Refused
+from workers.protocol.outcome import Refused
 
 n = helper.make_node
 PRESETS = ["int8-fast", "int8-balanced", "int8-accurate", "int8-dynamic", "float16"]

@@ -18,19 +18,10 @@ from app.contracts.problem import Problem
 from app.contracts.recipe import PRESETS
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn
 from workers.pipeline.__main__ import attempt
-from workers.pipeline.protocol import (
-    EVENT,
-    MAX_EVENT_BYTES,
-    OUTCOME,
-    Finished,
-    InspectDatasetTask,
-    InspectModelTask,
-    Outcome,
-    Quantized,
-    QuantizeTask,
-    Refused,
-)
-from workers.pipeline.reporter import Reporter
+from workers.protocol.events import EVENT, MAX_EVENT_BYTES
+from workers.protocol.outcome import OUTCOME, Finished, Outcome, Quantized, Refused
+from workers.protocol.reporter import Reporter
+from workers.protocol.tasks import InspectDatasetTask, InspectModelTask, QuantizeTask
 
 ROOT = Path(__file__).parents[3]
 QUICK = Benchmark(batch_sizes=(1, 4), duration_s=0.2)
@@ -298,7 +289,7 @@ FAILING = """
 import errno, sys
 from pathlib import Path
 import workers.pipeline.__main__ as process
-import workers.pipeline.model_inspection as inspection
+import workers.pipeline.inspection.model as inspection
 
 def fail(*args):
     raise {error}
@@ -324,6 +315,6 @@ def test_what_nobody_foresaw_is_a_crash_without_an_outcome(scratch: Path) -> Non
 
 
 def test_the_protocol_is_light_enough_for_the_supervisor() -> None:
-    code = "import sys, workers.pipeline.protocol; print([m for m in ('numpy','onnx','torch') if m in sys.modules])"
+    code = "import sys, workers.protocol.tasks; print([m for m in ('numpy','onnx','torch') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

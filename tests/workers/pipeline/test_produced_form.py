@@ -12,9 +12,9 @@ from app.contracts.recipe import PRESETS
 from tests.workers.quantization.small_models import residual_cnn, two_matmuls
 from workers.pipeline.candidates import Candidate, Produced, facts_of
 from workers.pipeline.produced_form import ProducedForm
-from workers.pipeline.protocol import QuantizeTask
-from workers.pipeline.step_file import StepContent, StepUnusable
-from workers.targets.onnxruntime_cpu import restamped
+from workers.pipeline.steps.step_file import StepContent, StepUnusable
+from workers.protocol.tasks import QuantizeTask
+from workers.targets.stamp import restamped
 
 
 def form(folder: Path, **provenance: str) -> ProducedForm:

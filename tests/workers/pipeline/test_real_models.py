@@ -11,9 +11,9 @@ from app.contracts.objective import Benchmark, Objective
 from app.contracts.recipe import PRESETS
 from tests.real_data import MAGIKA, READER, READERS, files_as_bytes, lines_of_text
 from workers.pipeline.__main__ import attempt
-from workers.pipeline.model_inspection import inspect_model
-from workers.pipeline.protocol import InspectModelTask, QuantizeTask
-from workers.pipeline.reporter import Reporter
+from workers.pipeline.inspection.model import inspect_model
+from workers.protocol.reporter import Reporter
+from workers.protocol.tasks import InspectModelTask, QuantizeTask
 
 
 def quantized(folder: Path, model: Path, samples: Any) -> Any:

@@ -10,13 +10,13 @@ from app.contracts.recipe import PRESETS
 from tests.workers.pipeline.jobs import attention
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
 from workers.ingestion.data.npz import open_archive
+from workers.ingestion.onnx_model.description import describe
 from workers.pipeline.calibration import calibrate
-from workers.pipeline.feeding import feeder_for
-from workers.pipeline.model_inspection import describe
-from workers.pipeline.reporter import Reporter
+from workers.pipeline.feeding.feeder import feeder_for
 from workers.pipeline.statistics import HESSIAN_SAMPLES, Statistics, empty_statistics
+from workers.protocol.reporter import Reporter
 from workers.quantization.observers import Window
-from workers.targets.onnxruntime_cpu import prepare
+from workers.targets.preparation import prepare
 
 n = helper.make_node
 FAST = PRESETS["int8-fast"]

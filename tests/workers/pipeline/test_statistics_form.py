@@ -10,8 +10,8 @@ from app.contracts.recipe import PRESETS
 from tests.workers.quantization.small_models import residual_cnn
 from workers.pipeline.statistics import Statistics, empty_statistics
 from workers.pipeline.statistics_form import StatisticsForm
-from workers.pipeline.step_file import StepContent, StepUnusable
-from workers.targets.onnxruntime_cpu import prepare
+from workers.pipeline.steps.step_file import StepContent, StepUnusable
+from workers.targets.preparation import prepare
 
 
 def empty(**recipe: Any) -> Statistics:

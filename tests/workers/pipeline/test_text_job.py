@@ -18,11 +18,12 @@ from app.contracts.preparation import TextPreparation
 from app.contracts.recipe import PRESETS
 from tests.workers.pipeline.jobs import VOCABULARY, attention
 from workers.ingestion.data.opening import open_samples
+from workers.ingestion.onnx_model.description import describe
 from workers.ingestion.tokenizer_facts import FACTS_FILE, TOKENIZER_FILE, TokenizerFacts
 from workers.pipeline.__main__ import attempt
-from workers.pipeline.model_inspection import describe
-from workers.pipeline.protocol import Finished, QuantizeTask, Refused
-from workers.pipeline.reporter import Reporter
+from workers.protocol.outcome import Finished, Refused
+from workers.protocol.reporter import Reporter
+from workers.protocol.tasks import QuantizeTask
 
 NAMES = ("zero", "one", "two", "three", "four")
 """Not in alphabetical order: sorted, they would be other classes."""

@@ -6,12 +6,12 @@ from onnx import helper
 
 from app.contracts.recipe import PRESETS
 from tests.workers.quantization.small_models import model_of
-from workers.pipeline.reporter import Reporter
 from workers.pipeline.statistics import Statistics
 from workers.pipeline.weights import rounded_weights
+from workers.protocol.reporter import Reporter
 from workers.quantization.rounding.pair_limit import breaks_pair_limit
 from workers.quantization.rounding.weight_rows import RowLayout
-from workers.targets.onnxruntime_cpu import prepare
+from workers.targets.preparation import prepare
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tests.real_data import READER, lines_of_text
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
 from workers.quantization.dynamic import DynamicQuantizationFailed, NothingQuantized, quantize_dynamic
 from workers.quantization.error_metrics import sqnr_db
-from workers.quantization.opset import raise_opset
+from workers.quantization.graph.opset import raise_opset
 from workers.quantization.passes.lift_constants import lift_constants
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.contracts.problem import problem
 from tests.workers.sandbox.unprivileged import output_as_nobody
-from workers.pipeline.protocol import OUTCOME_FILE, Refused
+from workers.protocol.outcome import OUTCOME_FILE, Refused
 from workers.sandbox.levels import LADDER, Level
 from workers.sandbox.outside import Outside, outside
 from workers.supervision import job_process

@@ -19,7 +19,7 @@ from app.storage.directory import DirectoryStore
 from app.tables import DEFAULT_TENANT_ID, File, Job, Model
 from app.tenancy import EVERY_TENANT, seen_by
 from tests.servers.postgres import Database
-from workers.pipeline.protocol import OUTCOME_FILE, Refused
+from workers.protocol.outcome import OUTCOME_FILE, Refused
 from workers.sandbox.gpu import Gpu
 from workers.supervision import job_process
 from workers.supervision.attempt import Attempt

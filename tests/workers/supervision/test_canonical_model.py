@@ -10,7 +10,7 @@ from app.contracts.inspection import ModelInspection
 from app.storage.directory import DirectoryStore
 from app.tables import DEFAULT_TENANT_ID, Job, Model, ModelFile
 from tests.workers.supervision.conftest import SHA256, Perform, Sessions
-from workers.pipeline.protocol import OUTCOME_FILE, Finished, ModelInspected
+from workers.protocol.outcome import OUTCOME_FILE, Finished, ModelInspected
 from workers.supervision.abnormal_end import OutputUnusable
 from workers.supervision.canonical_model import digest_of, files_of, store_model
 from workers.supervision.output_files import StoredFile

@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.storage.directory import DirectoryStore
 from app.tables import Job
 from tests.workers.supervision.conftest import ENDS_WELL, Perform, error_of
-from workers.pipeline.protocol import Outcome, Refused
+from workers.protocol.outcome import Outcome, Refused
 from workers.sandbox.gpu import Gpu
 from workers.sandbox.levels import Level
 from workers.supervision import job_process

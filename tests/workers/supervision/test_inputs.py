@@ -13,8 +13,8 @@ from app.ids import new_id
 from app.settings import Settings
 from app.tables import DEFAULT_TENANT_ID, Dataset, File, Job, Model, ModelFile
 from tests.workers.supervision.conftest import CONTENT, SHA256, Sessions
-from workers.pipeline.protocol import TASK, TASK_FILE, InspectDatasetTask, InspectModelTask, QuantizeTask
-from workers.pipeline.steps import steps_of
+from workers.protocol.step_keys import steps_of
+from workers.protocol.tasks import TASK, TASK_FILE, InspectDatasetTask, InspectModelTask, QuantizeTask
 from workers.supervision.inputs import Inputs
 from workers.supervision.transfers import Transfers
 

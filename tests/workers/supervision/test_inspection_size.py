@@ -4,7 +4,7 @@ import pytest
 
 from app.contracts.inspection import DatasetInspection, ModelInspection, TensorSpec
 from app.contracts.preparation import TextPreparation
-from workers.pipeline.protocol import DatasetInspected, ModelInspected
+from workers.protocol.outcome import DatasetInspected, ModelInspected
 from workers.supervision.inspection_size import MAX_INSPECTION_BYTES, inspection_room_bytes, refusal_of_length
 
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.contracts.problem import problem
-from workers.pipeline.protocol import OUTCOME, OUTCOME_FILE, Refused
+from workers.protocol.outcome import OUTCOME, OUTCOME_FILE, Refused
 from workers.sandbox.levels import Level
 from workers.supervision import job_process, limits
 from workers.supervision.abnormal_end import OutOfMemory, OutOfScratch, ProcessCrashed

@@ -1,5 +1,5 @@
 from app.contracts.status import Stage
-from workers.pipeline.protocol import ProgressEvent, StageEvent, WarningEvent
+from workers.protocol.events import ProgressEvent, StageEvent, WarningEvent
 from workers.supervision.stages import StageRecord
 
 STAGES = (Stage.FETCH, Stage.CALIBRATE, Stage.PACKAGE)

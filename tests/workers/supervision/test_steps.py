@@ -22,8 +22,10 @@ from app.tenancy import EVERY_TENANT, seen_by
 from tests.servers.postgres import Database
 from tests.workers.pipeline.jobs import attention, sentences
 from workers.pipeline.__main__ import attempt
-from workers.pipeline.protocol import EVENT, Finished, QuantizeTask, ReusedEvent, StepEvent
-from workers.pipeline.reporter import Reporter
+from workers.protocol.events import EVENT, ReusedEvent, StepEvent
+from workers.protocol.outcome import Finished
+from workers.protocol.reporter import Reporter
+from workers.protocol.tasks import QuantizeTask
 from workers.supervision import steps as module
 from workers.supervision.heartbeat import LeaseLost
 from workers.supervision.held_job import HeldJob

@@ -11,12 +11,17 @@ from onnx import TensorProto, helper, numpy_helper
 
 from app.contracts.recipe import PRESETS, Recipe
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
-from workers.quantization.constants import float_constant_of
 from workers.quantization.error_metrics import sqnr_db
-from workers.quantization.observation import with_observed_outputs
+from workers.quantization.executor.onnxruntime_session import Session
+from workers.quantization.executor.protocol import RuntimeRefused
+from workers.quantization.graph.constants import float_constant_of
+from workers.quantization.graph.observation import with_observed_outputs
 from workers.quantization.rounding.rounded_weight import RoundedWeight, round_weight
 from workers.quantization.scheme import weight_scheme
-from workers.targets.onnxruntime_cpu import Prepared, RuntimeRefused, Session, build, prepare, runtime_form, stamped
+from workers.targets.onnxruntime_cpu import runtime_form
+from workers.targets.preparation import Prepared, prepare
+from workers.targets.qdq_form import build
+from workers.targets.stamp import stamped
 
 RECIPE = PRESETS["int8-fast"]
 

@@ -24,7 +24,7 @@ from workers.ingestion.checkpoint.image_preparation import PREPROCESSOR_FILE, im
 from workers.ingestion.checkpoint.tokenizer import take_tokenizer
 from workers.ingestion.checkpoint.weight_files import StoredWeights, refuse_code, stored_weights
 from workers.ingestion.tokenizer_facts import FACTS_FILE, TOKENIZER_FILE
-from workers.pipeline.reporter import Reporter
+from workers.protocol.reporter import Reporter
 
 if TYPE_CHECKING:
     from workers.ingestion.checkpoint.export import Exported

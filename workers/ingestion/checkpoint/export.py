@@ -19,7 +19,7 @@ from workers.ingestion.checkpoint.interface import Interface, interface_of, long
 from workers.ingestion.checkpoint.loading import load_model
 from workers.ingestion.checkpoint.tracing import MODEL_FILE, answers, write_onnx
 from workers.ingestion.checkpoint.weight_files import StoredWeights
-from workers.pipeline.reporter import Reporter
+from workers.protocol.reporter import Reporter
 
 _STEPS = 3
 

@@ -15,7 +15,7 @@ from app.contracts.preparation import ImagePreparation
 from app.contracts.problem import quoted
 from workers.ingestion.checkpoint.architectures import PIXELS
 from workers.ingestion.checkpoint.config_policy import read_settings
-from workers.pipeline.reporter import Reporter
+from workers.protocol.reporter import Reporter
 
 PREPROCESSOR_FILE = "preprocessor_config.json"
 WARNING = "image_preparation_guessed"

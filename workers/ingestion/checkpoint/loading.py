@@ -25,7 +25,7 @@ from workers.ingestion.checkpoint.architectures import CheckpointTask
 from workers.ingestion.checkpoint.config_policy import CheckedConfig
 from workers.ingestion.checkpoint.config_values import SPELLED_BEFORE
 from workers.ingestion.checkpoint.weight_files import FLOATS, StoredWeights
-from workers.pipeline.reporter import Reporter
+from workers.protocol.reporter import Reporter
 
 _TIED_AT_MOST = 2
 """Times as many weights as are stored: an embedding that is the output layer too is stored once."""

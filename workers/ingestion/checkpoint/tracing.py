@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 from app.contracts.problem import refuse
 from workers.ingestion.checkpoint.interface import Interface
-from workers.quantization.model_file import load_model, save_model
+from workers.quantization.graph.model_file import load_model, save_model
 
 OPSET = 17
 """The first with LayerNormalization as one operator; targets raise it where they need more."""

@@ -14,7 +14,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
 from onnx import shape_inference
 
-from workers.pipeline.onnx_walk import every_node
+from workers.ingestion.onnx_model.walk import every_node
 
 _PROBE = (sys.executable, "-I", "-m", "workers.ingestion.onnx_model.inference_probe")
 """-I: nothing is imported from the working directory, which may hold a stranger's files."""

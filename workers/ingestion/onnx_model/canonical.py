@@ -24,11 +24,11 @@ from workers.ingestion.onnx_model.data_file import move_weights_out
 from workers.ingestion.onnx_model.functions import inlined
 from workers.ingestion.onnx_model.inline_data import bring_in, is_large_weight, lift_large_constants
 from workers.ingestion.onnx_model.parse import load_model
+from workers.ingestion.onnx_model.rules import refuse_unreadable, refuse_unsound
 from workers.ingestion.onnx_model.shapes import note_shapes
-from workers.pipeline.model_rules import refuse_unreadable, refuse_unsound
-from workers.pipeline.onnx_walk import every, every_tensor
-from workers.pipeline.reporter import Reporter
-from workers.quantization.skeleton import is_external, tensor_bytes
+from workers.ingestion.onnx_model.walk import every, every_tensor
+from workers.protocol.reporter import Reporter
+from workers.quantization.graph.skeleton import is_external, tensor_bytes
 
 MODEL_FILE = "model.onnx"
 DATA_FILE = "model.onnx.data"

@@ -10,7 +10,7 @@ from onnx import numpy_helper
 from workers.ingestion.onnx_model.beside import FilesBeside
 from workers.ingestion.onnx_model.external_data import extent_of
 from workers.ingestion.onnx_model.inline_data import is_large_weight
-from workers.quantization.skeleton import is_external, tensor_bytes
+from workers.quantization.graph.skeleton import is_external, tensor_bytes
 
 _PAGE_BYTES = 4096  # what ONNX advises: a weight that starts on a page can be mapped as it is
 

@@ -16,8 +16,8 @@ import onnx
 
 from app.contracts.problem import ProblemFound, quoted, refuse
 from workers.ingestion.onnx_model.beside import FilesBeside, plain_name
-from workers.pipeline.onnx_walk import every_tensor
-from workers.quantization.skeleton import is_external, is_known_type, tensor_bytes
+from workers.ingestion.onnx_model.walk import every_tensor
+from workers.quantization.graph.skeleton import is_external, is_known_type, tensor_bytes
 
 _WORDS = frozenset({"location", "offset", "length", "checksum"})
 _DATA_IN_THE_MODEL = frozenset(

@@ -8,8 +8,8 @@ from onnx import inliner
 from onnx.version_converter import ConvertError
 
 from app.contracts.problem import ProblemFound, quoted, refuse
-from workers.pipeline.onnx_walk import every
-from workers.quantization.skeleton import without_weights
+from workers.ingestion.onnx_model.walk import every
+from workers.quantization.graph.skeleton import without_weights
 
 _STANDARD = frozenset({"", "ai.onnx"})
 _MOST_NODES = 500_000

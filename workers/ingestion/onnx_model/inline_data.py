@@ -4,7 +4,7 @@ import onnx
 
 from workers.ingestion.onnx_model.beside import FilesBeside
 from workers.ingestion.onnx_model.external_data import extent_of
-from workers.quantization.skeleton import tensor_bytes
+from workers.quantization.graph.skeleton import tensor_bytes
 
 _SMALLEST_EXTERNAL_BYTES = 1024
 

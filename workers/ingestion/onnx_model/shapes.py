@@ -11,9 +11,9 @@ from onnx import defs, shape_inference
 
 from app.contracts.problem import quoted, refuse
 from workers.ingestion.onnx_model.bounded_inference import inferred_with_values
-from workers.pipeline.onnx_walk import every_node
-from workers.quantization.opset import default_opset
-from workers.quantization.skeleton import without_weights
+from workers.ingestion.onnx_model.walk import every_node
+from workers.quantization.graph.opset import default_opset
+from workers.quantization.graph.skeleton import without_weights
 
 _MADE_UP = "unk__"
 """How onnx calls extents of which it knows nothing."""

@@ -11,8 +11,9 @@ import torch
 from app.contracts.problem import quoted, refuse
 from app.contracts.status import Stage
 from workers.ingestion.program.rebuilding import rebuild
-from workers.pipeline.reporter import Reporter
-from workers.targets.onnxruntime_cpu import RuntimeRefused, Session
+from workers.protocol.reporter import Reporter
+from workers.quantization.executor.onnxruntime_session import Session
+from workers.quantization.executor.protocol import RuntimeRefused
 
 TOLERANCE = 1e-4
 """Of the largest output: what exporting may change."""

@@ -22,7 +22,6 @@ import numpy as np
 import onnx_ir as ir
 
 from workers.quantization.channel_paths import ChannelPath, channel_paths, output_channels
-from workers.quantization.constants import add_constant, drop_unused_initializers, float_constant_of
 from workers.quantization.equalization import (
     DoubleArray,
     divide_outputs,
@@ -31,6 +30,7 @@ from workers.quantization.equalization import (
     multiply_inputs,
     output_ranges,
 )
+from workers.quantization.graph.constants import add_constant, drop_unused_initializers, float_constant_of
 
 _ROUNDS = 20
 _CONVERGED = 1e-4  # the largest relative change of any scale in one round

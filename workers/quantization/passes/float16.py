@@ -19,7 +19,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from workers.quantization.constants import add_constant, drop_unused_initializers, float_constant_of
+from workers.quantization.graph.constants import add_constant, drop_unused_initializers, float_constant_of
 from workers.quantization.half_precision import LARGEST, Misfit, to_float16
 from workers.quantization.half_slots import KEPT_IN_FLOAT32, HalfSlots, KeptInFloat32, half_slots, is_float32
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from workers.quantization.constants import add_constant, drop_unused_initializers, float_constant_of
+from workers.quantization.graph.constants import add_constant, drop_unused_initializers, float_constant_of
 from workers.quantization.passes.fold_batch_norm import rewire_output, sole_reader_follows
 
 

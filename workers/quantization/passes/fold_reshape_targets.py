@@ -18,7 +18,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from workers.quantization.constants import add_constant, constant_of
+from workers.quantization.graph.constants import add_constant, constant_of
 
 _MOST_ROUNDS = 8  # each teaches the inference a few shapes more: one layer's depends on that of the layer before
 

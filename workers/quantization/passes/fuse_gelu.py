@@ -15,7 +15,7 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from workers.quantization.constants import constant_of, drop_unused_initializers
+from workers.quantization.graph.constants import constant_of, drop_unused_initializers
 from workers.quantization.passes.fold_batch_norm import rewire_output, sole_reader_follows
 
 GELU_OPSET = 20

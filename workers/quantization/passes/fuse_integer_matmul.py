@@ -12,7 +12,7 @@ ensures: outputs unchanged to 1e-5 relative; the product writes the addition's o
 
 import onnx_ir as ir
 
-from workers.quantization.constants import constant_of, drop_unused_initializers, float_constant_of
+from workers.quantization.graph.constants import constant_of, drop_unused_initializers, float_constant_of
 from workers.quantization.passes.fold_batch_norm import rewire_output, sole_reader_follows
 
 DOMAIN = "com.microsoft"

@@ -24,11 +24,11 @@ import onnx_ir as ir
 
 from workers.quantization.affine import FloatArray, QParams, choose_weight_qparams, quantize
 from workers.quantization.bias import quantize_bias, weight_scale_for_bias
-from workers.quantization.constants import add_constant, drop_unused_initializers, float_constant_of
+from workers.quantization.graph.constants import add_constant, drop_unused_initializers, float_constant_of
+from workers.quantization.graph.weighted_operators import WeightSite
 from workers.quantization.placement import Pair, Placement
 from workers.quantization.rounding.rounded_weight import RoundedWeight, round_weight
 from workers.quantization.scheme import Scheme
-from workers.quantization.weighted_operators import WeightSite
 
 
 def insert_qdq(

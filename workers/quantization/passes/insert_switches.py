@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from workers.quantization.constants import add_constant, free_value_name
+from workers.quantization.graph.constants import add_constant, free_value_name
 from workers.quantization.placement import Pair
 
 

@@ -10,6 +10,8 @@ ensures: outputs equal to the last bit; names unchanged
 
 import onnx_ir as ir
 
+from workers.quantization.placement.integer_flow import _dilations
+
 
 def plain_pools(model: ir.Model) -> list[str]:
     """Change `model` in place. Returns the names of the operators that changed."""
@@ -19,11 +21,3 @@ def plain_pools(model: ir.Model) -> list[str]:
             node.attributes.pop("dilations")
             touched.append(node.name or "")
     return touched
-
-
-def is_dilated_pool(node: ir.Node | None) -> bool:
-    return node is not None and node.op_type == "AveragePool" and bool(_dilations(node) - {1})
-
-
-def _dilations(node: ir.Node) -> set[int]:
-    return set(node.attributes.get_ints("dilations", ()) or ())

@@ -18,12 +18,12 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import NameFixPass
 
-from workers.quantization.constants import add_constant, drop_unused_initializers, float_constant_of
+from workers.quantization.graph.constants import add_constant, drop_unused_initializers, float_constant_of
+from workers.quantization.graph.weighted_operators import WeightSite, is_candidate, weight_site
 from workers.quantization.passes.insert_qdq import insert_qdq
 from workers.quantization.placement import Placement
 from workers.quantization.rounding.rounded_weight import round_weight
 from workers.quantization.scheme import weight_scheme
-from workers.quantization.weighted_operators import WeightSite, is_candidate, weight_site
 
 _PRODUCTS = frozenset({"Gemm", "MatMul"})
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from workers.quantization.constants import add_constant, drop_unused_initializers, float_constant_of
+from workers.quantization.graph.constants import add_constant, drop_unused_initializers, float_constant_of
 
 
 def smooth(model: ir.Model, tensor: str, readers: Collection[str], factors: npt.NDArray[np.float32]) -> str:

@@ -6,7 +6,7 @@ input holds, and everything computed from those, except through operators that g
 
 import onnx_ir as ir
 
-from workers.quantization.constants import float_constant_of
+from workers.quantization.graph.constants import float_constant_of
 
 _FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE})
 

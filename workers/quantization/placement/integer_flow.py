@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from workers.quantization.constants import constant_of
-from workers.quantization.weighted_operators import is_standard
+from workers.quantization.graph.constants import constant_of
+from workers.quantization.graph.weighted_operators import is_standard
 
 MOVES_VALUES = frozenset({"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze"})
 """The result holds only values of the first input, so it has the same scale."""
@@ -92,3 +92,11 @@ def _clips_around_zero(clip: ir.Node) -> bool:
     """A range always contains zero, so only a Clip whose bounds do too can be replaced by the range."""
     low, high = ([constant_of(v) for v in clip.inputs[1:3]] + [None, None])[:2]
     return low is not None and high is not None and float(low.item()) <= 0.0 <= float(high.item())
+
+
+def is_dilated_pool(node: ir.Node | None) -> bool:
+    return node is not None and node.op_type == "AveragePool" and bool(_dilations(node) - {1})
+
+
+def _dilations(node: ir.Node) -> set[int]:
+    return set(node.attributes.get_ints("dilations", ()) or ())

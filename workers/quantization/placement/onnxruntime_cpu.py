@@ -16,9 +16,21 @@ computed tensors (attention) stay float.
 
 import onnx_ir as ir
 
-from workers.quantization.constants import float_constant_of
-from workers.quantization.passes.plain_pools import is_dilated_pool
-from workers.quantization.placement.integer_flow import MOVES_VALUES, IntegerFlow, activation_follows, flow_through
+from workers.quantization.graph.constants import float_constant_of
+from workers.quantization.graph.weighted_operators import (
+    LeftInFloat,
+    WeightSite,
+    is_candidate,
+    is_standard,
+    weight_site,
+)
+from workers.quantization.placement.integer_flow import (
+    MOVES_VALUES,
+    IntegerFlow,
+    activation_follows,
+    flow_through,
+    is_dilated_pool,
+)
 from workers.quantization.placement.plan import (
     INSIDE_BODY,
     Exclusions,
@@ -28,7 +40,6 @@ from workers.quantization.placement.plan import (
     in_integers,
     left_in_float,
 )
-from workers.quantization.weighted_operators import LeftInFloat, WeightSite, is_candidate, is_standard, weight_site
 
 _AT_OUTPUT = "Its result is an output of the model, and an integer convolution needs a quantized result."
 _BEHIND_DILATED_POOL = "It reads an average pool with dilations, which ONNX Runtime cannot run between integers."

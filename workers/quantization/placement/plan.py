@@ -6,7 +6,7 @@ from typing import Self
 
 import onnx_ir as ir
 
-from workers.quantization.weighted_operators import LeftInFloat, WeightSite
+from workers.quantization.graph.weighted_operators import LeftInFloat, WeightSite
 
 Reader = tuple[str, int]
 """Name of a node and the index of its input."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from workers.quantization.constants import constant_of
-from workers.quantization.weighted_operators import LeftInFloat, is_standard
+from workers.quantization.graph.constants import constant_of
+from workers.quantization.graph.weighted_operators import LeftInFloat, is_standard
 
 _SHARED = LeftInFloat("Other operators read the layer's result too, so the addition cannot be fused into that layer.")
 _BROADCAST = LeftInFloat("Its inputs differ in shape, so the addition cannot be fused into the layer before it.")

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 
 import onnx_ir as ir
 
-from workers.quantization.constants import constant_of
+from workers.quantization.graph.constants import constant_of
 from workers.quantization.placement.integer_flow import MOVES_VALUES
 
 

@@ -21,7 +21,14 @@ from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
 
-from workers.quantization.constants import constant_of, float_constant_of
+from workers.quantization.graph.constants import constant_of, float_constant_of
+from workers.quantization.graph.weighted_operators import (
+    LeftInFloat,
+    WeightSite,
+    is_candidate,
+    is_standard,
+    weight_site,
+)
 from workers.quantization.placement.data_flow import values_with_data
 from workers.quantization.placement.integer_flow import MOVES_VALUES, POOLS
 from workers.quantization.placement.plan import (
@@ -37,7 +44,6 @@ from workers.quantization.placement.plan import (
 from workers.quantization.placement.residual import Residual, depths, residual_of
 from workers.quantization.placement.rules import PlacementRules
 from workers.quantization.placement.scale_sharing import SharedScales
-from workers.quantization.weighted_operators import LeftInFloat, WeightSite, is_candidate, is_standard, weight_site
 
 _TABLE = LeftInFloat("Embedding tables stay float for TensorRT.")
 _SWITCHED_OFF_PRODUCTS = LeftInFloat("The rules leave products of two computed tensors in float.")

@@ -10,7 +10,7 @@ from onnx import helper, shape_inference
 from tests.workers.quantization.small_models import model_of, residual_cnn, two_matmuls
 from workers.ingestion.onnx_model.bounded_inference import are_vectors_short, inferred_with_values
 from workers.ingestion.onnx_model.canonical import ingest_onnx
-from workers.pipeline.reporter import Reporter
+from workers.protocol.reporter import Reporter
 
 N = helper.make_node
 ENDLESS = 1 << 40

@@ -16,7 +16,7 @@ from tests.workers.ingestion.onnx_model.uploads import outputs, random_feeds, sa
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
 from workers.ingestion.onnx_model import canonical
 from workers.ingestion.onnx_model.canonical import ingest_onnx
-from workers.pipeline.reporter import Reporter
+from workers.protocol.reporter import Reporter
 
 N, INFO = helper.make_node, helper.make_tensor_value_info
 

@@ -14,7 +14,7 @@ from tests.workers.quantization.small_models import two_matmuls
 from workers.ingestion.onnx_model.beside import FilesBeside
 from workers.ingestion.onnx_model.canonical import ingest_onnx
 from workers.ingestion.onnx_model.external_data import check_external_data
-from workers.pipeline.reporter import Reporter
+from workers.protocol.reporter import Reporter
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from onnx import TensorProto, helper
 from app.contracts.problem import ProblemFound
 from tests.fuzz.external_data import CODES
 from workers.ingestion.onnx_model.canonical import ingest_onnx
-from workers.pipeline.reporter import Reporter
+from workers.protocol.reporter import Reporter
 
 BITS = {
     TensorProto.FLOAT: 32, TensorProto.DOUBLE: 64, TensorProto.FLOAT16: 16, TensorProto.INT64: 64,

@@ -10,7 +10,7 @@ from app.contracts.problem import ProblemFound
 from tests.workers.ingestion.onnx_model.uploads import outputs
 from tests.workers.quantization.small_models import two_matmuls
 from workers.ingestion.onnx_model.canonical import ingest_onnx
-from workers.pipeline.reporter import Reporter
+from workers.protocol.reporter import Reporter
 
 N = helper.make_node
 OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid("mine", 1)]

@@ -7,8 +7,8 @@ import torch
 
 from tests.workers.ingestion.program.conftest import Classifier, Entries
 from workers.ingestion.program.exporting import export_program
-from workers.pipeline.reporter import Reporter
-from workers.targets.onnxruntime_cpu import Session
+from workers.protocol.reporter import Reporter
+from workers.quantization.executor.onnxruntime_session import Session
 
 
 def test_a_program_becomes_an_onnx_model_that_answers_like_it_at_any_batch(

@@ -60,7 +60,7 @@ def test_statistics_that_were_stored_go_on_as_if_nothing_had_happened(kind: str)
 
 def test_a_step_that_was_stored_by_another_version_is_told_apart() -> None:
     """The form in which statistics are kept. Whoever changes it raises the version of `calibrate` in
-    workers/pipeline/steps.py: results that lie in stores are of the old form.
+    workers/protocol/step_keys.py: results that lie in stores are of the old form.
     """
     x = np.array([[1.0, -2.0, 0.5], [1.0, 4.0, 0.5]], np.float32)
     form = {

@@ -13,14 +13,14 @@ from onnx import helper, numpy_helper
 from tests.workers.quantization.small_models import model_of, residual_cnn, two_matmuls
 from workers.quantization.affine import choose_qparams, choose_weight_qparams, fake_quantize
 from workers.quantization.error_metrics import sqnr_db
-from workers.quantization.observation import with_observed_outputs
+from workers.quantization.executor.onnxruntime_session import Session
+from workers.quantization.graph.observation import with_observed_outputs
 from workers.quantization.passes.equalize import equalize
 from workers.quantization.passes.fold_batch_norm import fold_batch_norm
 from workers.quantization.passes.insert_qdq import insert_qdq
 from workers.quantization.passes.lift_constants import lift_constants
 from workers.quantization.placement import place
 from workers.quantization.scheme import INT7_WEIGHTS, INT8_WEIGHTS, UINT8_ACTIVATIONS
-from workers.targets.onnxruntime_cpu import Session
 
 n = helper.make_node
 LAYERS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}

@@ -15,8 +15,8 @@ from onnx.reference.op_run import OpRun
 
 from tests.real_data import READERS
 from tests.workers.quantization.small_models import model_of, residual_cnn
+from workers.quantization.graph.opset import raise_opset
 from workers.quantization.half_precision import Misfit
-from workers.quantization.opset import raise_opset
 from workers.quantization.passes.float16 import Float16Report, TypesUnknown, cast_to_float16
 from workers.quantization.passes.lift_constants import lift_constants
 

@@ -8,8 +8,8 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from workers.quantization.executor.onnxruntime_session import Session, serialized
 from workers.quantization.passes.fold_reshape_targets import fold_reshape_targets
-from workers.targets.onnxruntime_cpu import Session, serialized
 
 CONSTANTS = {
     "axis": np.array([0]), "zero": np.array(0), "one": np.array(1), "heads": np.array([2]), "width": np.array([3]),

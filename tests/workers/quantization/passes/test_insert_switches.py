@@ -11,7 +11,7 @@ from onnx import helper
 
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
 from workers.quantization.affine import choose_qparams, fake_quantize
-from workers.quantization.observation import with_observed_outputs
+from workers.quantization.graph.observation import with_observed_outputs
 from workers.quantization.passes.fold_batch_norm import fold_batch_norm
 from workers.quantization.passes.insert_qdq import insert_qdq
 from workers.quantization.passes.insert_switches import insert_switches

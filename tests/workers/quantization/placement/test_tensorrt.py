@@ -11,7 +11,7 @@ from tests.workers.quantization.placement.architectures import bert, depthwise, 
 from tests.workers.quantization.small_models import model_of, random_weights
 from workers.quantization.affine import choose_qparams
 from workers.quantization.error_metrics import sqnr_db
-from workers.quantization.observation import with_observed_outputs
+from workers.quantization.graph.observation import with_observed_outputs
 from workers.quantization.passes.insert_qdq import insert_qdq
 from workers.quantization.passes.lift_constants import lift_constants
 from workers.quantization.placement import TENSORRT, NodeNotInModel, Placement, PlacementRules, place

@@ -1,0 +1,1 @@
+"""Rows of a data set as the batches a model takes."""

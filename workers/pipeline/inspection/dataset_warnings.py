@@ -1,0 +1,57 @@
+"""What a user should know of a data set that stops nothing."""
+
+from collections.abc import Sequence
+
+from app.contracts.inspection import ColumnInspection
+from app.contracts.problem import quoted
+from workers.ingestion.data.table import Table
+from workers.pipeline.inspection.column_statistics import ColumnStatistics
+from workers.pipeline.inspection.sample_summary import Summary
+from workers.protocol.reporter import Reporter
+
+CHARACTERS_PER_TOKEN = 6
+"""More than a token has on average in any language, so that a text called too long is."""
+_FEW_SAMPLES = 32
+_PIXEL_LIKE = 200.0
+_MANY_DUPLICATES = 0.01
+
+
+def warn_of(
+    table: Table, statistics: Sequence[ColumnStatistics], summary: Summary, label: str | None, reporter: Reporter
+) -> None:
+    if table.num_samples < _FEW_SAMPLES:
+        reporter.warn(
+            "few_samples",
+            f"There are only {table.num_samples} samples; ranges are steadier with {_FEW_SAMPLES} or more.",
+        )
+    for found in statistics:
+        _of_numbers(found.inspection(), reporter, is_label=found.column.name == label)
+        _of_texts(found, reporter)
+    _of_duplicates(summary, reporter)
+
+
+def _of_numbers(column: ColumnInspection, reporter: Reporter, *, is_label: bool) -> None:
+    if column.dtype.startswith("float") and (column.max or 0.0) > _PIXEL_LIKE and (column.min or 0.0) >= 0.0:
+        reporter.warn(
+            "unscaled_pixels",
+            f"{quoted(column.name)} looks like pixel values of 0 to 255; most models want them normalized.",
+        )
+    if not is_label and column.min is not None and column.min == column.max:
+        reporter.warn("constant_column", f"All values of {quoted(column.name)} are equal.")
+
+
+def _of_texts(found: ColumnStatistics, reporter: Reporter) -> None:
+    if found.long_texts and found.long_from:
+        reporter.warn(
+            "long_texts",
+            f"{found.long_texts} texts of {quoted(found.column.name)} have {found.long_from} characters or more: they "
+            f"will be cut, at {found.long_from // CHARACTERS_PER_TOKEN} tokens or before.",
+        )
+
+
+def _of_duplicates(summary: Summary, reporter: Reporter) -> None:
+    if summary.compared and summary.duplicates >= _MANY_DUPLICATES * summary.compared and summary.duplicates:
+        reporter.warn(
+            "duplicated_samples",
+            f"{summary.duplicates} of the first {summary.compared} samples repeat an earlier one.",
+        )
