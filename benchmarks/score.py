@@ -9,7 +9,7 @@ from benchmarks.assignment import MEASURED_FILE, Scoring
 from workers.ingestion.data.npz import open_archive
 from workers.ingestion.onnx_model.description import describe
 from workers.ingestion.onnx_model.parse import load_model
-from workers.pipeline.evaluation import evaluate, predicting_output
+from workers.pipeline.evaluation.comparison import evaluate, predicting_output
 from workers.pipeline.feeding.feeder import feeder_for, fitting_rows
 from workers.protocol.reporter import Reporter
 from workers.quantization.executor.onnxruntime_session import Session, quiet_logs

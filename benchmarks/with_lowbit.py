@@ -11,7 +11,7 @@ from workers.ingestion.data.npz import open_archive
 from workers.ingestion.onnx_model.description import describe
 from workers.ingestion.onnx_model.parse import load_model
 from workers.pipeline.feeding.feeder import feeder_for
-from workers.pipeline.static import static_candidates
+from workers.pipeline.methods.static.method import static_candidates
 from workers.pipeline.steps.step_folder import StepFolder
 from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import QuantizeTask

@@ -23,8 +23,8 @@ from app.version import VERSION
 from workers.celery_app import celery
 from workers.sandbox.choice import SandboxUnavailable
 from workers.sandbox.gpu import Gpu, GpuUnavailable, gpus_for
-from workers.supervision.confinement import sandbox_in_use
 from workers.supervision.crew import Crew, worker_engine
+from workers.supervision.process.confinement import sandbox_in_use
 from workers.supervision.roster import RosterEntry
 from workers.supervision.scratch import sweep
 from workers.supervision.shutdown import SHUTDOWN

@@ -8,14 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
-from workers.targets.interleaving import interleave
-
 from benchmarks.assignment import MEASURED_FILE, Judging
 from benchmarks.ptq.results import FLOAT, Judged
 from workers.ingestion.data.npz import open_archive
 from workers.ingestion.onnx_model.description import describe
 from workers.ingestion.onnx_model.parse import load_model
-from workers.pipeline.evaluation import Comparison, Evaluation, evaluate, predicting_output
+from workers.pipeline.evaluation.comparison import Comparison, Evaluation, evaluate, predicting_output
+from workers.pipeline.evaluation.interleaving import interleave
 from workers.pipeline.feeding.feeder import Feeder, feeder_for, fitting_rows
 from workers.protocol.reporter import Reporter
 from workers.quantization.executor.onnxruntime_session import Session, quiet_logs

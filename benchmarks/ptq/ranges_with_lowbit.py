@@ -14,9 +14,9 @@ from benchmarks.assignment import MEASURED_FILE, Calibration
 from workers.ingestion.data.npz import open_archive
 from workers.ingestion.onnx_model.description import describe
 from workers.ingestion.onnx_model.parse import load_model
-from workers.pipeline.calibration import calibrate as observe
 from workers.pipeline.feeding.feeder import feeder_for
-from workers.pipeline.statistics import Statistics, empty_statistics
+from workers.pipeline.methods.static.calibration import calibrate as observe
+from workers.pipeline.methods.static.statistics import Statistics, empty_statistics
 from workers.protocol.reporter import Reporter
 from workers.quantization.executor.onnxruntime_session import quiet_logs
 from workers.quantization.ranges import candidate_ranges, channel_ranges, min_max_range

@@ -20,7 +20,7 @@ from benchmarks.ptq.environment import nncf_version, python_with_peers
 from benchmarks.ptq.plan import NNCF, Contender, Plan
 from benchmarks.ptq.results import Judged, Results
 from benchmarks.results import Conditions
-from workers.targets.interleaving import MIN_ROUNDS
+from workers.pipeline.evaluation.interleaving import MIN_ROUNDS
 
 RESULTS = ROOT / "benchmarks" / "results" / "ptq.json"
 

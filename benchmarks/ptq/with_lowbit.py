@@ -14,8 +14,8 @@ from workers.protocol.outcome import Finished, Quantized
 from workers.protocol.tasks import OUTPUT_FOLDER, TASK_FILE, QuantizeTask
 from workers.sandbox.levels import Level
 from workers.supervision.abnormal_end import ProcessCrashed
-from workers.supervision.job_process import COMMAND, LOG_FILE, run
-from workers.supervision.limits import Limits
+from workers.supervision.process.job_process import COMMAND, LOG_FILE, run
+from workers.supervision.process.limits import Limits
 
 _MODEL, _CALIBRATION = "model.onnx", "calibration.npz"
 

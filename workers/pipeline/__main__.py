@@ -61,7 +61,7 @@ def _perform(task: Task, scratch: Path, reporter: Reporter) -> Result:
         from workers.pipeline.inspection.model import inspect_model  # noqa: PLC0415
 
         return inspect_model(task, scratch, reporter)
-    from workers.pipeline.quantization_job import quantize  # noqa: PLC0415
+    from workers.pipeline.quantize import quantize  # noqa: PLC0415
 
     return quantize(task, scratch, reporter)
 

@@ -40,3 +40,15 @@ def sqnr_db(reference: npt.NDArray[np.floating], other: npt.NDArray[np.floating]
     accumulator = SqnrAccumulator()
     accumulator.observe(reference, other)
     return accumulator.db()
+
+
+def sqnr(signal: float, noise: float) -> float:
+    """In dB, within -200..200."""
+    tiny = np.finfo(np.float64).tiny
+    return float(np.clip(10.0 * (np.log10(max(signal, tiny)) - np.log10(max(noise, tiny))), -200.0, 200.0))
+
+
+def _power(values: npt.NDArray[np.float32]) -> float:
+    """Of finite values: a mask written into the output has no error."""
+    wide = values[np.isfinite(values)].astype(np.float64)
+    return float(np.dot(wide, wide))

@@ -13,13 +13,13 @@ from workers.protocol.outcome import Outcome, Refused
 from workers.protocol.tasks import InspectModelTask, QuantizeTask, Task
 from workers.sandbox.gpu import Gpu
 from workers.sandbox.levels import Level, Sandbox
-from workers.supervision import job_process
-from workers.supervision.confinement import sandbox_in_use
 from workers.supervision.held_job import HeldJob
 from workers.supervision.inputs import Inputs
 from workers.supervision.inspection_size import inspection_room_bytes
-from workers.supervision.limits import Limits
-from workers.supervision.stall import StallWatch
+from workers.supervision.process import job_process
+from workers.supervision.process.confinement import sandbox_in_use
+from workers.supervision.process.limits import Limits
+from workers.supervision.process.stall import StallWatch
 from workers.supervision.steps import Steps
 from workers.supervision.transfers import Transfers
 

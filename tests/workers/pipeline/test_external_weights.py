@@ -13,8 +13,9 @@ from app.contracts.recipe import PRESETS
 from tests.workers.pipeline.jobs import attention, sentences
 from workers.ingestion.onnx_model import canonical
 from workers.ingestion.onnx_model.canonical import ingest_onnx
-from workers.pipeline import candidates, plain_methods
 from workers.pipeline.__main__ import attempt
+from workers.pipeline.delivery import candidates
+from workers.pipeline.methods import dynamic as plain_methods
 from workers.protocol.outcome import Finished, Quantized
 from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import QuantizeTask

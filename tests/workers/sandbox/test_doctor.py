@@ -28,7 +28,7 @@ def test_all_levels_are_proven_and_told_as_one_object() -> None:
 
 
 def test_it_loads_no_numerics() -> None:
-    code = "import sys, workers.sandbox.doctor, workers.supervision.confinement; print(*sys.modules)"
+    code = "import sys, workers.sandbox.doctor, workers.supervision.process.confinement; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert set(loaded).isdisjoint({"numpy", "torch", "onnx"})
 

@@ -13,8 +13,8 @@ from tests.workers.sandbox.unprivileged import output_as_nobody
 from workers.protocol.outcome import OUTCOME_FILE, Refused
 from workers.sandbox.levels import LADDER, Level
 from workers.sandbox.outside import Outside, outside
-from workers.supervision import job_process
-from workers.supervision.limits import Limits
+from workers.supervision.process import job_process
+from workers.supervision.process.limits import Limits
 
 REFUSED = Refused(problem=problem("onnx_invalid", "Bad.")).model_dump_json()
 
@@ -79,7 +79,7 @@ from workers.sandbox.levels import LADDER
 from workers.sandbox.proof import prove
 from workers.supervision import job_process
 from workers.supervision.abnormal_end import AbnormalEnd
-from workers.supervision.limits import Limits
+from workers.supervision.process.limits import Limits
 
 for level in LADDER:
     (folder := Path(level)).mkdir()

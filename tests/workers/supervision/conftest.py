@@ -21,8 +21,8 @@ from app.tenancy import EVERY_TENANT, seen_by
 from tests.servers.postgres import Database
 from workers.protocol.outcome import OUTCOME_FILE, Refused
 from workers.sandbox.gpu import Gpu
-from workers.supervision import job_process
 from workers.supervision.attempt import Attempt
+from workers.supervision.process import job_process
 
 CONTENT = b"model" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -14,7 +14,7 @@ from app.jobs import lease
 from app.storage.directory import DirectoryStore
 from app.tables import DEFAULT_TENANT_ID, Job, JobEvent, Model
 from tests.workers.supervision.conftest import ENDS_WELL, Perform, Sessions, error_of
-from workers.supervision import limits
+from workers.supervision.process import limits
 from workers.supervision.shutdown import SHUTDOWN
 
 pytestmark = pytest.mark.pace  # attempts hold leases of three seconds here

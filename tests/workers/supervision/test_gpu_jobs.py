@@ -19,10 +19,10 @@ from tests.workers.supervision.conftest import ENDS_WELL, Perform, error_of
 from workers.protocol.outcome import Outcome, Refused
 from workers.sandbox.gpu import Gpu
 from workers.sandbox.levels import Level
-from workers.supervision import job_process
 from workers.supervision.abnormal_end import OutOfMemory, ProcessCrashed
 from workers.supervision.crew import Crew
-from workers.supervision.limits import Limits
+from workers.supervision.process import job_process
+from workers.supervision.process.limits import Limits
 
 START = (sys.executable, "-m", "celery", "-A", "workers.celery_app:celery", "worker", "--concurrency", "2", "--queues")
 UUID = "GPU-11111111-1111-2222-3333-444444444444"

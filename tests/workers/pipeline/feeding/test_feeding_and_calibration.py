@@ -12,9 +12,9 @@ from app.contracts.recipe import PRESETS
 from tests.workers.quantization.small_models import residual_cnn, two_matmuls
 from workers.ingestion.data.npz import open_archive
 from workers.ingestion.onnx_model.description import describe
-from workers.pipeline.calibration import calibrate
 from workers.pipeline.feeding.feeder import feeder_for
-from workers.pipeline.statistics import Statistics, empty_statistics
+from workers.pipeline.methods.static.calibration import calibrate
+from workers.pipeline.methods.static.statistics import Statistics, empty_statistics
 from workers.protocol.reporter import Reporter
 from workers.targets.preparation import prepare
 

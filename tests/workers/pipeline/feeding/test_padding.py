@@ -13,10 +13,10 @@ from tests.workers.pipeline.jobs import VOCABULARY, WIDTH, attention, quantized,
 from tests.workers.quantization.small_models import residual_cnn
 from workers.ingestion.data.npz import open_archive
 from workers.ingestion.onnx_model.description import describe
-from workers.pipeline.calibration import calibrate
 from workers.pipeline.feeding.feeder import feeder_for
 from workers.pipeline.feeding.padding import PaddingReader, padding_reader
-from workers.pipeline.statistics import Statistics, empty_statistics
+from workers.pipeline.methods.static.calibration import calibrate
+from workers.pipeline.methods.static.statistics import Statistics, empty_statistics
 from workers.protocol.reporter import Reporter
 from workers.quantization.executor.onnxruntime_session import Session
 from workers.targets.preparation import prepare

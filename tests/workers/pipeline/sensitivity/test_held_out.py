@@ -1,0 +1,146 @@
+"""Samples that judge: their answers are the float model's, and the range with the least error at the output wins."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import numpy_helper
+
+from app.contracts.recipe import PRESETS
+from tests.workers.pipeline.jobs import attention, quantized, sentences
+from tests.workers.quantization.small_models import two_matmuls
+from workers.ingestion.data.npz import open_archive
+from workers.ingestion.onnx_model.description import describe
+from workers.pipeline.feeding.feeder import feeder_for
+from workers.pipeline.sensitivity.held_out import HELD_OUT, HeldOut, HeldOutBatch, dominant, hold_out, samples_held_out
+from workers.pipeline.sensitivity.probe import SensitivityProbe, best_ranges, sensitivities
+from workers.protocol.reporter import Reporter
+from workers.quantization.affine import choose_qparams, fake_quantize
+from workers.quantization.error_metrics import sqnr
+from workers.quantization.executor.onnxruntime_session import Session
+from workers.quantization.scheme import UINT8_ACTIVATIONS
+from workers.targets.preparation import prepare
+
+RECIPE = PRESETS["int8-fast"].model_copy(update={"calibration_method": "measured"})
+
+
+def tokens(samples: int) -> Any:
+    return np.random.default_rng(0).normal(size=(samples, 3, 16)).astype(np.float32)
+
+
+def held(path: Any, reporter: Reporter, model: Any, **options: Any) -> tuple[HeldOut, Session]:
+    session = Session(model.SerializeToString(), threads=1)
+    feeder = feeder_for(describe(model), open_archive(path), reporter)
+    return hold_out(session, feeder, output="y", rows=8, **options), session
+
+
+@pytest.mark.parametrize(
+    ("total", "left_out"), [(1, 0), (4 * HELD_OUT - 1, 0), (4 * HELD_OUT, HELD_OUT), (10_000, HELD_OUT)]
+)
+def test_few_samples_are_all_needed_for_the_ranges(total: int, left_out: int) -> None:
+    assert samples_held_out(total) == left_out
+
+
+def test_the_first_samples_are_kept_with_the_float_models_answers(npz: Any, reporter: Reporter) -> None:
+    x = tokens(HELD_OUT + 20)
+    found, session = held(npz(x=x), reporter, two_matmuls())
+    np.testing.assert_array_equal(np.concatenate([b.feeds["x"] for b in found.batches]), x[:HELD_OUT])
+    expected = session.run({"x": x[:HELD_OUT]})["y"]
+    np.testing.assert_allclose(np.concatenate([b.expected for b in found.batches]), expected, rtol=1e-6, atol=1e-6)
+    assert found.signal == pytest.approx(float(np.square(expected, dtype=np.float64).sum()), rel=1e-5)
+    assert found.sqnr_db(session) > 120.0
+    first = found.first(9)
+    assert sum(len(b.expected) for b in first.batches) == 16  # whole batches of eight
+    assert found.first(1000) == found
+
+
+def test_padding_is_cut_from_what_is_held_out(npz: Any, reporter: Reporter) -> None:
+    found, _ = held(npz(**sentences(8, 20, longest=5)), reporter, attention())
+    assert all(b.feeds["input_ids"].shape[1] <= 5 for b in found.batches)
+    assert all(b.tokens is not None for b in found.batches)
+
+
+def test_the_ratio_is_in_decibels_within_limits() -> None:
+    assert sqnr(100.0, 1.0) == pytest.approx(20.0)
+    assert sqnr(0.0, 0.0) == 0.0
+    assert sqnr(1.0, 0.0) == 200.0
+    assert sqnr(0.0, 1.0) == -200.0
+
+
+def test_answers_that_are_not_finite_have_no_error(npz: Any, reporter: Reporter) -> None:
+    found, session = held(npz(x=tokens(2)), reporter, two_matmuls())
+    (batch,) = found.batches
+    expected = batch.expected.copy()
+    expected[0, 0, 0] = -np.inf
+    masked = HeldOut("y", (HeldOutBatch(batch.feeds, None, expected),))
+    assert np.isfinite(masked.signal)
+    assert masked.noise(session) < 1e-6
+
+
+def test_what_dominates_comes_largest_first() -> None:
+    assert dominant([1.0, 50.0, 0.1, 48.9], share=0.01) == [1, 3, 0]
+    assert dominant([0.0, 0.0], share=0.01) == []
+    assert dominant([], share=0.01) == []
+
+
+def probed(npz: Any, reporter: Reporter, x: Any) -> tuple[SensitivityProbe, Any]:
+    model = two_matmuls()
+    found, _ = held(npz(x=x), reporter, model)
+    prepared = prepare(model, RECIPE)
+    return SensitivityProbe.of(prepared, found, threads=1), prepared
+
+
+def test_what_a_tensor_costs_is_the_noise_when_it_alone_is_rounded(npz: Any, reporter: Reporter) -> None:
+    x = tokens(32)
+    probe, _ = probed(npz, reporter, x)
+    weights = weights_of_both()
+    hidden = np.maximum(x @ weights["w1"], 0.0)
+    ranges = {"x": (-2.0, 2.0), "r": (0.0, 3.0)}
+    qparams = {name: choose_qparams(*span, UINT8_ACTIVATIONS) for name, span in ranges.items()}
+    truth = hidden @ weights["w2"]
+    of_x = np.maximum(fake_quantize(x, qparams["x"]) @ weights["w1"], 0.0) @ weights["w2"]
+    of_r = fake_quantize(hidden, qparams["r"]) @ weights["w2"]
+    costs = sensitivities(probe, ranges, reporter)
+    assert costs["x"] == pytest.approx(float(np.square(of_x - truth).sum()), rel=1e-3)
+    assert costs["r"] == pytest.approx(float(np.square(of_r - truth).sum()), rel=1e-3)
+
+
+def weights_of_both() -> Any:
+    return {t.name: numpy_helper.to_array(t) for t in two_matmuls().graph.initializer}
+
+
+def test_the_range_with_the_least_noise_wins_and_small_fry_is_not_asked(npz: Any, reporter: Reporter) -> None:
+    probe, _ = probed(npz, reporter, tokens(32))
+    candidates = {
+        "x": {"wide": (-1000.0, 1000.0), "fits": (-3.5, 3.5), "narrow": (-0.5, 0.5)},
+        "r": {"wide": (0.0, 1000.0), "fits": (0.0, 5.0)},
+    }
+    assert best_ranges(probe, {"x": 1.0, "r": 1.0}, candidates, reporter) == {"x": "fits", "r": "fits"}
+    assert best_ranges(probe, {"x": 1.0, "r": 0.001}, candidates, reporter) == {"x": "fits"}
+    assert best_ranges(probe, {"x": 0.0, "r": 0.0}, candidates, reporter) == {}
+
+
+def with_outlier(samples: int = 5 * HELD_OUT) -> Any:
+    """One value of 500 after the samples that are held out, where every other is below 5."""
+    x = tokens(samples)
+    x[-7, 1, 3] = 500.0
+    return x
+
+
+def test_a_measured_range_beats_min_max_where_one_value_is_far_out(tmp_path: Any) -> None:
+    model, calibration, evaluation = two_matmuls(), {"x": with_outlier()}, {"x": tokens(64)}
+    plain = quantized(tmp_path, model, calibration, evaluation)
+    measured = quantized(tmp_path, model, calibration, evaluation, calibration_method="measured")
+    (one,), (other,) = plain.variants[1:], measured.variants[1:]
+    # a step of 505 / 255 against one of about 9 / 255: 20 log10(505 / 9) = 35 dB less noise of the input
+    assert other.metrics.sqnr_db > one.metrics.sqnr_db + 15.0
+    spans = {layer.figures.input: layer.figures.input_range for layer in other.layers if layer.figures}
+    assert spans["x"][1] < 50.0
+    figures = {layer.figures.input: layer.figures for layer in other.layers if layer.figures}
+    assert figures["x"].clip_fraction is not None
+    assert figures["x"].sensitivity_db is not None
+
+
+def test_few_samples_are_measured_on_nothing_but_themselves(tmp_path: Any) -> None:
+    result = quantized(tmp_path, two_matmuls(), {"x": tokens(20)}, calibration_method="measured")
+    assert result.variants[1].metrics.sqnr_db > 25.0

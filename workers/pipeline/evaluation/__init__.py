@@ -1,0 +1,1 @@
+"""How good and how fast candidates are: compared, with intervals, and timed in turns."""

@@ -1,0 +1,1 @@
+"""The ways to make candidates: one file or folder for each."""

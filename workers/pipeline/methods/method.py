@@ -1,0 +1,19 @@
+"""What a method makes."""
+
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from app.contracts.result import LayerReport
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A model and how it came about, before it is a file."""
+
+    key: str
+    label: str
+    method: str
+    percentile: float | None
+    model: ir.Model
+    layers: tuple[LayerReport, ...]

@@ -1,0 +1,1 @@
+"""Which candidate is best, and how to say so."""

@@ -1,0 +1,1 @@
+"""What rounding one thing costs, measured."""

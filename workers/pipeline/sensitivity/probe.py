@@ -1,0 +1,79 @@
+"""What rounding each single tensor costs at the model's output, measured; and the range that costs least."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from workers.ingestion.data.samples import Batch
+from workers.pipeline.sensitivity.held_out import HeldOut, dominant
+from workers.protocol.reporter import Reporter
+from workers.quantization.affine import choose_qparams
+from workers.quantization.executor.onnxruntime_session import Session, loaded
+from workers.quantization.passes.insert_switches import SwitchInputs, insert_switches
+from workers.quantization.placement import Pair
+from workers.quantization.ranges import Range
+from workers.quantization.scheme import UINT8_ACTIVATIONS
+from workers.targets.preparation import Prepared
+
+PROBED = 32
+"""Held-out samples that each question is asked of: there are hundreds of questions."""
+
+_WORTH_TRYING = 0.01
+"""Share of all noise from which on a tensor's other ranges are tried: the rest cannot add up to much."""
+
+
+@dataclass
+class SensitivityProbe:
+    """The float model with a switch before every tensor that will be quantized, all off but one."""
+
+    pairs: tuple[Pair, ...]
+    inputs: SwitchInputs
+    session: Session
+    held_out: HeldOut
+
+    @classmethod
+    def of(cls, prepared: Prepared, held_out: HeldOut, *, threads: int) -> "SensitivityProbe":
+        model = prepared.model.clone()
+        pairs = prepared.placement.pairs
+        inputs = insert_switches(model, pairs)
+        return cls(pairs, inputs, loaded(model, threads=threads), held_out)
+
+    def noise(self, index: int, span: Range) -> float:
+        """At the model's output, when only this pair rounds, over this range."""
+        return self.held_out.noise(self.session, self._settings(index, span))
+
+    def _settings(self, index: int, span: Range) -> Batch:
+        qparams = choose_qparams(*span, UINT8_ACTIVATIONS)
+        count = len(self.pairs)
+        switch, scale, zero_point = np.zeros(count, np.bool_), np.ones(count, np.float32), np.zeros(count, np.uint8)
+        switch[index], scale[index], zero_point[index] = True, qparams.scale, qparams.zero_point
+        return {self.inputs.switch: switch, self.inputs.scale: scale, self.inputs.zero_point: zero_point}
+
+
+def sensitivities(probe: SensitivityProbe, ranges: Mapping[str, Range], reporter: Reporter) -> dict[str, float]:
+    """Noise at the output by tensor; a tensor whose scale another one lends is part of that one's figure."""
+    noises: dict[str, float] = {}
+    for index, pair in enumerate(probe.pairs):
+        cost = probe.noise(index, ranges[pair.scale_of])
+        noises[pair.scale_of] = noises.get(pair.scale_of, 0.0) + cost
+        reporter.progress(index + 1, len(probe.pairs), "tensors")
+    return noises
+
+
+def best_ranges(
+    probe: SensitivityProbe,
+    noises: Mapping[str, float],
+    candidates: Mapping[str, Mapping[str, Range]],
+    reporter: Reporter,
+) -> dict[str, str]:
+    """The name of the best candidate for each tensor that matters: measured at the output, one tensor at a time."""
+    tensors = list(noises)
+    tried = [tensors[i] for i in dominant(list(noises.values()), share=_WORTH_TRYING)]
+    best: dict[str, str] = {}
+    for done, tensor in enumerate(t for t in tried if t in candidates):
+        indices = [i for i, pair in enumerate(probe.pairs) if pair.scale_of == tensor]
+        costs = {name: sum(probe.noise(i, span) for i in indices) for name, span in candidates[tensor].items()}
+        best[tensor] = min(costs, key=lambda name: costs[name])
+        reporter.progress(done + 1, len(tried), "tensors")
+    return best

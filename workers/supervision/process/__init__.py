@@ -1,0 +1,1 @@
+"""The process that does a job's work, and its bounds."""
