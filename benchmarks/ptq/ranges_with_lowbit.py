@@ -20,6 +20,7 @@ from workers.pipeline.methods.static.statistics import Statistics, empty_statist
 from workers.protocol.reporter import Reporter
 from workers.quantization.executor.onnxruntime_session import quiet_logs
 from workers.quantization.ranges import candidate_ranges, channel_ranges, min_max_range
+from workers.quantization.scheme import UINT8_ACTIVATIONS
 from workers.targets.preparation import prepare
 
 _RECIPE = RecipeRequest(preset="int8-fast", calibration_method="moving_average", smoothquant_alpha="auto").resolve()
@@ -39,7 +40,7 @@ def calibrate(told: Calibration) -> None:
 def find_every_range(statistics: Statistics) -> None:
     """Min-max, percentiles, entropy, MSE, moving average, and min-max of each channel."""
     for name in statistics.tensors:
-        candidate_ranges(statistics.ranges[name])
+        candidate_ranges(statistics.ranges[name], scheme=UINT8_ACTIVATIONS)
         min_max_range(statistics.averages[name])
     for channels in statistics.channels.values():
         channel_ranges(channels)

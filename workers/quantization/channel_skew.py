@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from workers.quantization.graph.constants import float_constant_of
 from workers.quantization.graph.weighted_operators import LeftInFloat, weight_site
+from workers.quantization.scheme import INT8_WEIGHTS
 
 SKEWED = 1.0
 """In octaves: a network whose channel scales spread by 2^U(-3, 3) has 1.7 or more, ordinary ones about 0.5."""
@@ -25,7 +26,7 @@ def channel_skew(before: ir.Model, after: ir.Model, layers: Collection[str]) -> 
 def _output_ranges(model: ir.Model, layers: Collection[str]) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
     found = {}
     for node in model.graph:
-        site = weight_site(node) if node.name in layers else LeftInFloat("")
+        site = weight_site(node, INT8_WEIGHTS) if node.name in layers else LeftInFloat("")
         weight = None if isinstance(site, LeftInFloat) else float_constant_of(node.inputs[site.weight_input])
         if weight is None or isinstance(site, LeftInFloat):
             continue

@@ -1,6 +1,6 @@
 """The words that describe how numbers become integers. A scheme is data; `affine` holds the formula."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 IntegerType = Literal["int8", "uint8", "int4", "uint4"]
@@ -80,12 +80,11 @@ class Scheme:
 
 UINT8_ACTIVATIONS = Scheme("uint8", "per_tensor", 0, 255, "range_over_steps")
 
+# TensorRT multiplies int8 by int8 and knows no zero point: one scale, both signs.
+INT8_ACTIVATIONS = Scheme("int8", "per_tensor", -128, 127, "absmax_over_q_max")
+
 # -128 stays unused, so that negating a code never overflows and both signs have the same reach.
 INT8_WEIGHTS = Scheme("int8", "per_tensor", -127, 127, "absmax_over_q_max")
-
-# Without VNNI the kernels add two products of uint8 and int8 in 16 bits and saturate: 2 * 255 * 127 = 64770 > 32767.
-# With 7-bit weights the pair fits: 2 * 255 * 64 = 32640. The price is one bit: about 6 dB of weight precision.
-INT7_WEIGHTS = Scheme("int8", "per_tensor", -64, 63, "absmax_over_q_max")
 
 # In 4 bits the code -8 is one of sixteen: too many to leave empty.
 INT4_WEIGHTS = Scheme("int4", "per_group", -8, 7, "absmax_over_half_range", group_size=32)
@@ -95,15 +94,13 @@ UINT4_WEIGHTS = Scheme("uint4", "per_group", 0, 15, "range_over_steps", group_si
 
 PRESETS = {
     "uint8_activations": UINT8_ACTIVATIONS,
+    "int8_activations": INT8_ACTIVATIONS,
     "int8_weights": INT8_WEIGHTS,
-    "int7_weights": INT7_WEIGHTS,
     "int4_weights": INT4_WEIGHTS,
     "uint4_weights": UINT4_WEIGHTS,
 }
 
 
-def weight_scheme(*, reduce_range: bool, per_channel: bool) -> Scheme:
-    """The scheme of weights for kernels that multiply uint8 activations by int8 weights."""
-    chosen = INT7_WEIGHTS if reduce_range else INT8_WEIGHTS
-    granularity: Granularity = "per_axis" if per_channel else "per_tensor"
-    return Scheme(chosen.dtype, granularity, chosen.q_min, chosen.q_max, chosen.scale_rule)
+def weight_scheme(*, per_channel: bool) -> Scheme:
+    """The scheme of weights for kernels that multiply integers of eight bits."""
+    return replace(INT8_WEIGHTS, granularity="per_axis" if per_channel else "per_tensor")

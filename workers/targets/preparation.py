@@ -7,7 +7,6 @@ import onnx
 import onnx_ir as ir
 
 from app.contracts.recipe import Recipe
-from app.contracts.result import LayerReport
 from workers.quantization.channel_skew import SKEWED, channel_skew
 from workers.quantization.graph.model_file import from_message
 from workers.quantization.graph.opset import OpsetNotConvertible, raise_opset
@@ -18,7 +17,8 @@ from workers.quantization.passes.fold_reshape_targets import fold_reshape_target
 from workers.quantization.passes.fuse_gelu import GELU_OPSET, fuse_gelu
 from workers.quantization.passes.lift_constants import lift_constants
 from workers.quantization.passes.plain_pools import plain_pools
-from workers.quantization.placement import Placement, place
+from workers.quantization.placement import Placement, Schemes, place_for_onnxruntime_cpu
+from workers.quantization.scheme import UINT8_ACTIVATIONS, weight_scheme
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,6 @@ class Prepared:
 
     model: ir.Model
     placement: Placement
-
-    @property
-    def layers(self) -> tuple[LayerReport, ...]:
-        return tuple(
-            LayerReport(node=d.node, op_type=d.op_type, quantized=d.quantized, reason=d.reason)
-            for d in self.placement.decisions
-        )
 
 
 def prepare(model: onnx.ModelProto, recipe: Recipe, *, folder: Path | None = None) -> Prepared:
@@ -65,8 +58,11 @@ def _equalized(graph_model: ir.Model, *, only_if_skewed: bool) -> ir.Model:
 
 def placed(graph_model: ir.Model, recipe: Recipe) -> Prepared:
     """Decide anew for a graph that a pass has changed."""
-    placement = place(
-        graph_model, op_types_to_exclude=recipe.op_types_to_exclude, nodes_to_exclude=recipe.nodes_to_exclude
+    placement = place_for_onnxruntime_cpu(
+        graph_model,
+        Schemes(UINT8_ACTIVATIONS, weight_scheme(per_channel=recipe.per_channel)),
+        op_types_to_exclude=recipe.op_types_to_exclude,
+        nodes_to_exclude=recipe.nodes_to_exclude,
     )
     return Prepared(graph_model, placement)
 

@@ -8,21 +8,18 @@ import numpy.typing as npt
 import onnx_ir as ir
 from onnx_ir.passes.common import NameFixPass
 
-from app.contracts.recipe import Recipe
 from workers.quantization.affine import choose_qparams
 from workers.quantization.passes.correct_bias import correct_bias
 from workers.quantization.passes.insert_qdq import insert_qdq
 from workers.quantization.placement import Placement
 from workers.quantization.ranges import Range
 from workers.quantization.rounding.rounded_weight import RoundedWeight
-from workers.quantization.scheme import UINT8_ACTIVATIONS, weight_scheme
 from workers.targets.preparation import Prepared
 
 
 def build(
     prepared: Prepared,
     ranges: Mapping[str, Range],
-    recipe: Recipe,
     *,
     rounded: Mapping[str, RoundedWeight],
     mean_errors: Mapping[str, npt.NDArray[np.float64]] | None = None,
@@ -31,13 +28,12 @@ def build(
 
     ranges: by tensor. rounded: by operator. mean_errors: by operator, what to take out of the biases.
     """
-    qparams = {name: choose_qparams(*ranges[name], UINT8_ACTIVATIONS) for name in prepared.placement.observed}
+    qparams = {name: choose_qparams(*ranges[name], scheme) for name, scheme in prepared.placement.scheme_of.items()}
     candidate = prepared.model.clone()
     nodes = {node.name: node for node in candidate.graph}
     for name, error in (mean_errors or {}).items():
         correct_bias(candidate.graph, nodes[name], error)
-    weights = weight_scheme(reduce_range=False, per_channel=recipe.per_channel)
-    insert_qdq(candidate, _with_new_biases(prepared.placement, mean_errors or {}), qparams, weights, rounded=rounded)
+    insert_qdq(candidate, _with_new_biases(prepared.placement, mean_errors or {}), qparams, rounded=rounded)
     NameFixPass()(candidate)  # should the model use one of our names already
     return candidate
 

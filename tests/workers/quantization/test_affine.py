@@ -22,7 +22,6 @@ from workers.quantization.affine import (
 from workers.quantization.groups import GroupSizeDoesNotDivide
 from workers.quantization.scheme import (
     INT4_WEIGHTS,
-    INT7_WEIGHTS,
     INT8_WEIGHTS,
     UINT4_WEIGHTS,
     UINT8_ACTIVATIONS,
@@ -99,14 +98,7 @@ def test_symmetric_scale_is_absmax_over_127() -> None:
     assert int(qparams.zero_point) == 0
 
 
-def test_seven_bit_weights_stay_within_64() -> None:
-    w = np.random.default_rng(3).normal(size=(8, 100)).astype(np.float32)
-    codes = quantize(w, choose_weight_qparams(w, INT7_WEIGHTS, axis=0))
-    assert codes.max() <= 63
-    assert codes.min() >= -64
-
-
-@pytest.mark.parametrize("scheme", [UINT8_ACTIVATIONS, INT8_WEIGHTS, INT7_WEIGHTS])
+@pytest.mark.parametrize("scheme", [UINT8_ACTIVATIONS, INT8_WEIGHTS])
 @pytest.mark.parametrize(("low", "high"), [(0.0, 0.0), (0.0, 1e-45), (-1e-40, 1e-40)])
 def test_an_empty_or_denormal_range_has_a_usable_scale(scheme: Scheme, low: float, high: float) -> None:
     qparams = choose_qparams(low, high, scheme)
@@ -116,7 +108,7 @@ def test_an_empty_or_denormal_range_has_a_usable_scale(scheme: Scheme, low: floa
 
 def test_a_channel_of_zeros_does_not_disturb_the_others() -> None:
     w = np.array([[0.0, 0.0], [1.0, -2.0]], np.float32)
-    qparams = choose_weight_qparams(w, weight_scheme(reduce_range=False, per_channel=True), axis=0)
+    qparams = choose_weight_qparams(w, weight_scheme(per_channel=True), axis=0)
     np.testing.assert_allclose(fake_quantize(w, qparams), w, atol=2.0 / 127 / 2)
     assert qparams.scale[0] == 1.0
 
@@ -225,7 +217,7 @@ def test_four_bits_move_a_value_by_no_more_than_their_scale(x: Any, scheme: Sche
 
 def test_channels_of_zeros_are_told_apart_from_a_scale_that_is_one() -> None:
     weight = np.array([[0.0, 0.0], [127.0, 0.0], [1e-40, 0.0], [1.0, 0.0]], np.float32)
-    scheme = weight_scheme(reduce_range=False, per_channel=True)
+    scheme = weight_scheme(per_channel=True)
     assert choose_weight_qparams(weight, scheme, axis=0).scale[:3].tolist() == [1.0, 1.0, 1.0]
     assert scales_without_range(weight, scheme, axis=0) == [0, 2]
     assert scales_without_range(weight, INT8_WEIGHTS, axis=0) == []
@@ -259,7 +251,7 @@ def test_a_range_without_finite_ends_is_refused(low: float, high: float) -> None
 def test_a_weight_that_is_not_finite_is_refused(bad: float) -> None:
     weight = np.zeros((2, 32), np.float32)
     weight[1, 3] = bad
-    for scheme in (INT8_WEIGHTS, weight_scheme(reduce_range=False, per_channel=True), INT4_WEIGHTS):
+    for scheme in (INT8_WEIGHTS, weight_scheme(per_channel=True), INT4_WEIGHTS):
         with pytest.raises(NonFiniteValues):
             choose_weight_qparams(weight, scheme, axis=1)
 

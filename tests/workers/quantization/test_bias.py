@@ -6,7 +6,7 @@ from workers.quantization.affine import choose_weight_qparams
 from workers.quantization.bias import quantize_bias, weight_scale_for_bias
 from workers.quantization.scheme import weight_scheme
 
-PER_CHANNEL = weight_scheme(reduce_range=True, per_channel=True)
+PER_CHANNEL = weight_scheme(per_channel=True)
 
 
 def restored(weight: Any, bias: Any, input_scale: float = 0.02) -> Any:

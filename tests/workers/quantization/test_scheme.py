@@ -4,13 +4,11 @@ import pytest
 
 from workers.quantization.scheme import (
     INT4_WEIGHTS,
-    INT7_WEIGHTS,
     INT8_WEIGHTS,
     PRESETS,
     UINT8_ACTIVATIONS,
     InvalidScheme,
     Scheme,
-    weight_scheme,
 )
 
 
@@ -45,14 +43,6 @@ def test_only_ranges_that_may_lie_on_one_side_are_asymmetric() -> None:
     assert INT4_WEIGHTS.symmetric
 
 
-def test_weights_of_kernels_that_saturate_get_seven_bits() -> None:
-    narrow = weight_scheme(reduce_range=True, per_channel=True)
-    assert (narrow.q_min, narrow.q_max) == (INT7_WEIGHTS.q_min, INT7_WEIGHTS.q_max)
-    # the worst pair of products that such a kernel adds in 16 bits
-    assert 2 * 255 * max(-narrow.q_min, narrow.q_max) < 2**15
-    assert 2 * 255 * INT8_WEIGHTS.q_max >= 2**15
-
-
 def test_every_preset_is_named_after_its_integers() -> None:
     for name, scheme in PRESETS.items():
-        assert name.startswith(scheme.dtype) or name == "int7_weights"
+        assert name.startswith(scheme.dtype)

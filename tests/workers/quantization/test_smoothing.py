@@ -39,7 +39,7 @@ def measured_noise(x: Any, w: Any, factors: Any) -> float:
     """Mean over rows of || Q(x / s) Q(s W) - x W ||^2, by really rounding both: uint8 and int8 per column."""
     divided, scaled = (x / factors).astype(np.float32), (w * factors[:, np.newaxis]).astype(np.float32)
     rounded = fake_quantize(divided, choose_qparams(divided.min(), divided.max(), UINT8_ACTIVATIONS))
-    per_column = weight_scheme(reduce_range=False, per_channel=True)
+    per_column = weight_scheme(per_channel=True)
     weight = fake_quantize(scaled, choose_weight_qparams(scaled, per_column, axis=1))
     error = rounded.astype(np.float64) @ weight - x.astype(np.float64) @ w
     return float(np.square(error).sum(axis=1).mean())

@@ -34,7 +34,7 @@ def weights_of(prepared: Prepared) -> Any:
 
 
 def rounded_weight(weight: Any, axis: int, recipe: Recipe) -> RoundedWeight:
-    scheme = weight_scheme(reduce_range=False, per_channel=recipe.per_channel)
+    scheme = weight_scheme(per_channel=recipe.per_channel)
     return round_weight(weight, scheme, axis=axis, limited=recipe.reduce_range)
 
 
@@ -45,7 +45,7 @@ def quantized(model: onnx.ModelProto, feeds: Any, recipe: Any = RECIPE) -> Any:
     values = {**feeds, **Session(graph.SerializeToString(), threads=1).run(feeds, names)}
     ranges = {name: (float(values[name].min()), float(values[name].max())) for name in prepared.placement.observed}
     rounded = {name: rounded_weight(*found, recipe) for name, found in weights_of(prepared).items()}
-    built = stamped(build(prepared, ranges, recipe, rounded=rounded), {"lowbit.version": "1"})
+    built = stamped(build(prepared, ranges, rounded=rounded), {"lowbit.version": "1"})
     onnx.checker.check_model(built, full_check=True)
     return built
 

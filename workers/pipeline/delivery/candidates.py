@@ -26,7 +26,9 @@ class Candidate:
 
     key: str
     label: str
-    calibration_method: str | None
+    method: str
+    """What gave the ranges, or made the model without any."""
+    dtype: str
     percentile: float | None
     path: Path
     layers: tuple[LayerReport, ...] = ()
@@ -48,13 +50,13 @@ class Produced:
 
 def write_candidate(draft: Draft, task: QuantizeTask, folder: Path, *, portable: Candidate | None = None) -> Candidate:
     """Check the model and write it into `folder`."""
-    path = folder / file_name(task, draft.key, draft.method)
+    path = folder / file_name(task, draft.key, draft.dtype)
     facts = facts_of(task, label=draft.label, percentile=draft.percentile)
     if fits_one_file(draft.model):
         _write_one_file(path, stamped(draft.model, facts))
     else:
         _write_with_data(path, draft.model, facts)
-    found = Candidate(draft.key, draft.label, draft.method, draft.percentile, path, draft.layers)
+    found = Candidate(draft.key, draft.label, draft.method, draft.dtype, draft.percentile, path, draft.layers)
     return found if portable is None else replace(found, portable=portable.path)
 
 
@@ -74,8 +76,9 @@ def lowbit_version() -> str:
     return metadata.version("lowbit-server")
 
 
-def file_name(task: QuantizeTask, key: str, method: str | None) -> str:
-    kind = key if method == "float16" else f"int8_{key}"
+def file_name(task: QuantizeTask, key: str, dtype: str) -> str:
+    """dtype: what the weights became."""
+    kind = key if key == dtype else f"{dtype}_{key}"
     return f"{file_stem(task.model_name)}_{kind}.onnx"
 
 
@@ -105,7 +108,5 @@ def _written(draft: Draft, task: QuantizeTask, folder: Path) -> list[Candidate]:
     fused = runtime_form(draft.model) if task.recipe.runtime_form else None
     if fused is None:
         return [portable]
-    own = Draft(
-        f"{draft.key}_ort", f"{draft.label}, ONNX Runtime's form", draft.method, draft.percentile, fused, draft.layers
-    )
+    own = replace(draft, key=f"{draft.key}_ort", label=f"{draft.label}, ONNX Runtime's form", model=fused)
     return [portable, write_candidate(own, task, folder, portable=portable)]

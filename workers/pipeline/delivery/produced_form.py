@@ -31,7 +31,8 @@ class _Stored(Contract):
 
     key: Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,64}$")]
     label: Annotated[str, Field(max_length=200)]
-    method: str | None
+    method: Annotated[str, Field(max_length=64)]
+    dtype: Annotated[str, Field(pattern=r"^[a-z0-9+]{1,64}$")]
     percentile: float | None
     layers: tuple[LayerReport, ...]
     portable: Annotated[int, Field(ge=0)] | None
@@ -57,7 +58,8 @@ class ProducedForm:
             _Stored(
                 key=c.key,
                 label=c.label,
-                method=c.calibration_method,
+                method=c.method,
+                dtype=c.dtype,
                 percentile=c.percentile,
                 layers=c.layers,
                 portable=None if c.portable is None else paths.index(c.portable),
@@ -86,11 +88,11 @@ class ProducedForm:
         return Produced(tuple(linked), calibrated_by)
 
     def _written(self, one: _Stored, content: npt.NDArray[np.generic]) -> Candidate:
-        path = self.folder / file_name(self.task, one.key, one.method)
+        path = self.folder / file_name(self.task, one.key, one.dtype)
         facts = facts_of(self.task, label=one.label, percentile=one.percentile)
         restamp = restamped(self._model(content.tobytes()), facts)
         path.write_bytes(restamp.SerializeToString())
-        return Candidate(one.key, one.label, one.method, one.percentile, path, one.layers)
+        return Candidate(one.key, one.label, one.method, one.dtype, one.percentile, path, one.layers)
 
     def _model(self, content: bytes) -> onnx.ModelProto:
         """That the runtime takes it is tried here, while there is still another way."""

@@ -9,7 +9,7 @@ from app.contracts.inspection import TargetCoverage
 from app.contracts.problem import quoted
 from app.contracts.recipe import RecipeRequest
 from workers.quantization.graph.opset import OpsetNotConvertible
-from workers.quantization.placement import TENSORRT, Placement, place
+from workers.quantization.placement import Placement, place_for_tensorrt
 from workers.targets import onnxruntime_cpu
 from workers.targets.preparation import Prepared, prepare
 
@@ -24,7 +24,7 @@ def coverage_of(model: onnx.ModelProto, folder: Path) -> dict[str, TargetCoverag
         return {}
     placements = {
         onnxruntime_cpu.NAME: prepared.placement,
-        TENSORRT.target: place(prepared.model, TENSORRT),
+        "tensorrt": place_for_tensorrt(prepared.model),
     }
     return {target: _covered(prepared, placement) for target, placement in placements.items()}
 

@@ -54,7 +54,7 @@ def _dynamic_by_weight(source: ir.Model, task: QuantizeTask) -> Draft:
             "nothing_to_quantize", "No Gather, Gemm, MatMul that is not excluded has a constant float32 weight."
         )
     layers = tuple(_dynamic_report(node, quantized=node.name in done) for node in candidates)
-    return Draft("dynamic", "int8 dynamic", "dynamic", None, source, layers)
+    return Draft("dynamic", "int8 dynamic", "dynamic", "int8", None, source, layers)
 
 
 def _dynamic(model: ir.Model, task: QuantizeTask) -> Draft:
@@ -75,7 +75,7 @@ def _dynamic(model: ir.Model, task: QuantizeTask) -> Draft:
     left = {n.name for n in result.graph.node} - _integers(result)
     candidates = [n for n in ir.from_proto(source).graph if is_candidate(n)]
     layers = tuple(_dynamic_report(n, quantized=left.isdisjoint(names_left(n.name or ""))) for n in candidates)
-    return Draft("dynamic", "int8 dynamic", "dynamic", None, ir.from_proto(result), layers)
+    return Draft("dynamic", "int8 dynamic", "dynamic", "int8", None, ir.from_proto(result), layers)
 
 
 def _dynamic_report(node: ir.Node, *, quantized: bool) -> LayerReport:

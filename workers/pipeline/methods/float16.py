@@ -31,4 +31,4 @@ def _float16(cast: ir.Model, task: QuantizeTask, reporter: Reporter) -> Draft:
         for n in cast.graph
         if is_candidate(n) or n.name in report.kept
     )
-    return Draft("float16", "float16", "float16", None, cast, layers)
+    return Draft("float16", "float16", "float16", "float16", None, cast, layers)

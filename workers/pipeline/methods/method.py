@@ -14,6 +14,9 @@ class Draft:
     key: str
     label: str
     method: str
+    """What gave the ranges, or made the model without any."""
+    dtype: str
+    """What the weights became."""
     percentile: float | None
     model: ir.Model
     layers: tuple[LayerReport, ...]

@@ -38,7 +38,7 @@ def candidate_variant(
         key=candidate.key,
         role="candidate",
         label=candidate.label,
-        calibration_method=candidate.calibration_method,
+        calibration_method=candidate.method,
         percentile=candidate.percentile,
         metrics=metrics,
         admissible=is_admissible(metrics, objective),

@@ -21,7 +21,6 @@ from workers.quantization.layer_trial import LayerError
 from workers.quantization.placement.sites import tensors_of
 from workers.quantization.ranges import Range
 from workers.quantization.rounding.rounded_weight import RoundedWeight
-from workers.quantization.scheme import UINT8_ACTIVATIONS
 from workers.targets.preparation import Prepared
 
 TRIAL_SAMPLES = 64
@@ -66,7 +65,7 @@ def try_layers(
         tensor: [_layer(prepared, site, rounded[site.node], threads=threads) for site in sites]
         for tensor, sites in tensors_of(prepared.model.graph, prepared.placement).items()
     }
-    qparams = {t: choose_qparams(*_range_of(prepared, ranges, t), UINT8_ACTIVATIONS) for t in by_tensor}
+    qparams = {t: _qparams_of(prepared, ranges, t) for t in by_tensor}
     watched, computed = also_giving_out(prepared.model, by_tensor)
     session = loaded(watched, threads=threads)
     total = min(TRIAL_SAMPLES, feeder.samples.num_samples)
@@ -90,10 +89,10 @@ def _observe(layers: list[_Layer], x: FloatArray, qparams: QParams) -> None:
         layer.observe(x, rounded, qparams)
 
 
-def _range_of(prepared: Prepared, ranges: Mapping[str, Range], tensor: str) -> Range:
+def _qparams_of(prepared: Prepared, ranges: Mapping[str, Range], tensor: str) -> QParams:
     """Of the pair before the tensor's readers, whose scale may be another tensor's."""
     pair = next(p for p in prepared.placement.pairs if p.tensor == tensor)
-    return ranges[pair.scale_of]
+    return choose_qparams(*ranges[pair.scale_of], pair.scheme)
 
 
 def _layer(prepared: Prepared, site: WeightSite, rounded: RoundedWeight, *, threads: int) -> _Layer:

@@ -13,7 +13,6 @@ from workers.quantization.executor.onnxruntime_session import Session, loaded
 from workers.quantization.passes.insert_switches import SwitchInputs, insert_switches
 from workers.quantization.placement import Pair
 from workers.quantization.ranges import Range
-from workers.quantization.scheme import UINT8_ACTIVATIONS
 from workers.targets.preparation import Prepared
 
 PROBED = 32
@@ -44,7 +43,7 @@ class SensitivityProbe:
         return self.held_out.noise(self.session, self._settings(index, span))
 
     def _settings(self, index: int, span: Range) -> Batch:
-        qparams = choose_qparams(*span, UINT8_ACTIVATIONS)
+        qparams = choose_qparams(*span, self.pairs[index].scheme)
         count = len(self.pairs)
         switch, scale, zero_point = np.zeros(count, np.bool_), np.ones(count, np.float32), np.zeros(count, np.uint8)
         switch[index], scale[index], zero_point[index] = True, qparams.scale, qparams.zero_point

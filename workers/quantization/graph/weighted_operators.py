@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir as ir
 
 from workers.quantization.graph.constants import constant_of, float_constant_of
-from workers.quantization.scheme import Granularity
+from workers.quantization.scheme import Scheme
 
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Gather"})
 
@@ -22,12 +22,12 @@ class WeightSite:
     op_type: str
     weight_input: int
     axis: int
-    """The axis that gets one scale per index when the recipe asks for it."""
+    """The axis that gets one scale per index when the scheme asks for it."""
+    scheme: Scheme
+    """Which integers it becomes."""
     bias_input: int | None = None
     bias: Literal["int32", "float"] = "int32"
     """What the bias becomes, if there is one."""
-    granularity: Granularity | None = None
-    """Overrides the recipe where the target has no kernel for what it asks."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,16 @@ def is_candidate(node: ir.Node) -> bool:
     return node.op_type != "Gather" or _is_embedding(node)
 
 
-def weight_site(node: ir.Node) -> WeightSite | LeftInFloat:
-    """Where a candidate keeps its weight, or why no target could make integers of it."""
+def weight_site(node: ir.Node, scheme: Scheme) -> WeightSite | LeftInFloat:
+    """Where a candidate keeps the weight that becomes integers of `scheme`, or why no target could make any of it."""
     if node.op_type == "Gather":
-        return WeightSite(node.name or "", "Gather", 0, axis=1)
+        return WeightSite(node.name or "", "Gather", 0, axis=1, scheme=scheme)
     refusal = _unusable_weight(node)
     if refusal is not None:
         return refusal
     has_bias = node.op_type != "MatMul" and len(node.inputs) > 2 and node.inputs[2] is not None
-    return WeightSite(node.name or "", node.op_type, 1, axis=_channel_axis(node), bias_input=2 if has_bias else None)
+    axis = _channel_axis(node)
+    return WeightSite(node.name or "", node.op_type, 1, axis=axis, scheme=scheme, bias_input=2 if has_bias else None)
 
 
 def _channel_axis(node: ir.Node) -> int:

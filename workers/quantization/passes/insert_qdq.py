@@ -17,7 +17,6 @@ ensures: names of inputs, outputs and existing nodes unchanged; no float copy of
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -28,26 +27,23 @@ from workers.quantization.graph.constants import add_constant, drop_unused_initi
 from workers.quantization.graph.weighted_operators import WeightSite
 from workers.quantization.placement import Pair, Placement
 from workers.quantization.rounding.rounded_weight import RoundedWeight, round_weight
-from workers.quantization.scheme import Scheme
 
 
 def insert_qdq(
     model: ir.Model,
     placement: Placement,
     activations: Mapping[str, QParams],
-    weights: Scheme,
     *,
     rounded: Mapping[str, RoundedWeight] | None = None,
 ) -> None:
     """Change `model` in place.
 
-    activations: qparams by tensor. weights: the scheme of tables, and of weights that `rounded`, by operator, lacks:
-    those are rounded to the nearest.
+    activations: qparams by tensor. rounded: by operator; weights that it lacks, and tables, are rounded to the nearest.
     """
     graph = model.graph
     nodes = {node.name: node for node in graph}
     scale_of = {pair.tensor: activations[pair.scale_of] for pair in placement.pairs}
-    writer = _WeightWriter(graph, weights, rounded or {})
+    writer = _WeightWriter(graph, rounded or {})
     for site in placement.weights:
         node = nodes[site.node]
         if site.op_type == "Gather":
@@ -69,9 +65,8 @@ def insert_qdq(
 class _WeightWriter:
     """Writes weights and biases; two operators that share a weight share its integers."""
 
-    def __init__(self, graph: ir.Graph, scheme: Scheme, rounded: Mapping[str, RoundedWeight]) -> None:
+    def __init__(self, graph: ir.Graph, rounded: Mapping[str, RoundedWeight]) -> None:
         self._graph = graph
-        self._scheme = scheme
         self._rounded = rounded
         self._written: dict[tuple[str, str], ir.Value] = {}
 
@@ -82,9 +77,7 @@ class _WeightWriter:
         assert array is not None
         becomes_int32 = site.bias_input is not None and site.bias == "int32"
         bias = float_constant_of(node.inputs[site.bias_input or 0]) if becomes_int32 else None
-        weight = self._rounded.get(site.node) or round_weight(
-            array, self._scheme_of(site), axis=site.axis, limited=False
-        )
+        weight = self._rounded.get(site.node) or round_weight(array, site.scheme, axis=site.axis, limited=False)
         if bias is not None:
             weight = _with_room_for_bias(weight, array, bias, site, source)
             self._write_bias(node, site, bias, weight.qparams.scale * source.scale)
@@ -95,7 +88,7 @@ class _WeightWriter:
         table = float_constant_of(table_value)
         assert table is not None
         assert table_value is not None
-        qparams = choose_weight_qparams(table, self._scheme, axis=site.axis)
+        qparams = choose_weight_qparams(table, site.scheme, axis=site.axis)
         name = table_value.name or ""
         codes = add_constant(self._graph, f"{name}_quantized", quantize(table, qparams))
         node.replace_input_with(0, codes)
@@ -120,11 +113,6 @@ class _WeightWriter:
         # columns are the last axis of what was looked up, whatever the shape of the indices
         scale = add_constant(self._graph, f"{name}_scale", qparams.scale)
         return [dequantize, ir.node("Mul", [dequantize.outputs[0], scale], name=f"{name}_rescale")]
-
-    def _scheme_of(self, site: WeightSite) -> Scheme:
-        if site.granularity is None:
-            return self._scheme
-        return replace(self._scheme, granularity=site.granularity, group_size=None)
 
     def _dequantized(self, name: str, weight: RoundedWeight, axis: int) -> ir.Value:
         # a digest and not the codes themselves, which can take gigabytes

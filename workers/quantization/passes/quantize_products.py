@@ -23,7 +23,7 @@ from workers.quantization.graph.weighted_operators import WeightSite, is_candida
 from workers.quantization.passes.insert_qdq import insert_qdq
 from workers.quantization.placement import Placement
 from workers.quantization.rounding.rounded_weight import round_weight
-from workers.quantization.scheme import weight_scheme
+from workers.quantization.scheme import Scheme, weight_scheme
 
 _PRODUCTS = frozenset({"Gemm", "MatMul"})
 
@@ -35,22 +35,23 @@ def quantize_products(
 
     limited: hold neighbouring weights to what processors without VNNI can add (`pair_limit`).
     """
-    sites = {node: site for node in model.graph if (site := _site(node, nodes_to_exclude)) is not None}
+    scheme = weight_scheme(per_channel=per_channel)
+    sites = {node: site for node in model.graph if (site := _site(node, scheme, nodes_to_exclude)) is not None}
     tables = tuple(site for site in sites.values() if site.op_type == "Gather")
-    writer = _Writer(model.graph, per_channel=per_channel, limited=limited)
+    writer = _Writer(model.graph, limited=limited)
     for node, site in sites.items():
         if site.op_type in _PRODUCTS:
             writer.write(node, site)
-    insert_qdq(model, Placement(tables, (), ()), {}, weight_scheme(reduce_range=False, per_channel=per_channel))
+    insert_qdq(model, Placement(tables, (), ()), {})
     drop_unused_initializers(model.graph)
     NameFixPass()(model)  # should the model use one of our names already
     return frozenset(site.node for site in sites.values())
 
 
-def _site(node: ir.Node, excluded: Collection[str]) -> WeightSite | None:
+def _site(node: ir.Node, scheme: Scheme, excluded: Collection[str]) -> WeightSite | None:
     if not is_candidate(node) or node.op_type not in _PRODUCTS | {"Gather"} or node.name in excluded:
         return None
-    site = weight_site(node)
+    site = weight_site(node, scheme)
     if isinstance(site, WeightSite) and (node.op_type == "Gather" or _is_plain_product(node)):
         return site
     return None
@@ -62,9 +63,8 @@ def _is_plain_product(node: ir.Node) -> bool:
 
 
 class _Writer:
-    def __init__(self, graph: ir.Graph, *, per_channel: bool, limited: bool) -> None:
+    def __init__(self, graph: ir.Graph, *, limited: bool) -> None:
         self._graph = graph
-        self._scheme = weight_scheme(reduce_range=False, per_channel=per_channel)
         self._limited = limited
         self._inputs: dict[ir.Value, ir.Node] = {}
         self._weights: dict[tuple[ir.Value, int], tuple[ir.Value, ir.Value]] = {}
@@ -106,7 +106,7 @@ class _Writer:
         if (value, site.axis) not in self._weights:
             weight = float_constant_of(value)
             assert weight is not None
-            rounded = round_weight(weight, self._scheme, axis=site.axis, limited=self._limited)
+            rounded = round_weight(weight, site.scheme, axis=site.axis, limited=self._limited)
             # [N, K] -> [K, N]
             codes = rounded.codes if site.axis == 1 else np.ascontiguousarray(rounded.codes.T)
             del weight

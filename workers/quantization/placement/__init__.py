@@ -1,17 +1,20 @@
 """Which tensors of a graph become integers: rules per target, and the decisions they lead to, each with its reason."""
 
-from workers.quantization.placement.place import place
-from workers.quantization.placement.plan import LayerDecision, NodeNotInModel, Pair, Placement, Reader
-from workers.quantization.placement.rules import ONNXRUNTIME_CPU, TENSORRT, PlacementRules
+from workers.quantization.placement.onnxruntime_cpu import place_for_onnxruntime_cpu
+from workers.quantization.placement.plan import LayerDecision, NodeNotInModel, Pair, Placement, Reader, Schemes
+from workers.quantization.placement.rules import TENSORRT, UINT8_BY_INT8, TensorRtRules
+from workers.quantization.placement.tensorrt import place_for_tensorrt
 
 __all__ = [
-    "ONNXRUNTIME_CPU",
     "TENSORRT",
+    "UINT8_BY_INT8",
     "LayerDecision",
     "NodeNotInModel",
     "Pair",
     "Placement",
-    "PlacementRules",
     "Reader",
-    "place",
+    "Schemes",
+    "TensorRtRules",
+    "place_for_onnxruntime_cpu",
+    "place_for_tensorrt",
 ]

@@ -14,6 +14,8 @@ saves nothing). An Add of a transformer's residual path has float inputs, so rul
 computed tensors (attention) stay float.
 """
 
+from collections.abc import Collection
+
 import onnx_ir as ir
 
 from workers.quantization.graph.constants import float_constant_of
@@ -37,34 +39,44 @@ from workers.quantization.placement.plan import (
     LayerDecision,
     Pair,
     Placement,
+    Schemes,
     in_integers,
     left_in_float,
 )
+from workers.quantization.placement.rules import UINT8_BY_INT8
+from workers.quantization.scheme import Scheme
 
 _AT_OUTPUT = "Its result is an output of the model, and an integer convolution needs a quantized result."
 _BEHIND_DILATED_POOL = "It reads an average pool with dilations, which ONNX Runtime cannot run between integers."
 
 
-def place_for_onnxruntime_cpu(graph: ir.Graph, exclusions: Exclusions) -> Placement:
-    """Apply rules 1 to 5."""
+def place_for_onnxruntime_cpu(
+    model: ir.Model,
+    schemes: Schemes = UINT8_BY_INT8,
+    *,
+    op_types_to_exclude: Collection[str] = (),
+    nodes_to_exclude: Collection[str] = (),
+) -> Placement:
+    """Apply rules 1 to 5. The model is read only. Raises NodeNotInModel."""
+    graph, exclusions = model.graph, Exclusions.known_to(model, op_types_to_exclude, nodes_to_exclude)
     sites: list[WeightSite] = []
     decisions: list[LayerDecision] = []
     for node in (n for n in ir.traversal.RecursiveGraphIterator(graph) if is_candidate(n)):
-        found = exclusions.of(node) or _site_in(graph, node)
+        found = exclusions.of(node) or _site_in(graph, node, schemes.weights)
         if isinstance(found, WeightSite):
             sites.append(found)
         decisions.append(_decided(node, found))
     flow = flow_through(graph, {s.node for s in sites}, excluded=lambda n: exclusions.of(n) is not None)
     decisions += [LayerDecision(n, t, quantized=True, reason=r) for n, t, r in flow.decisions]
-    return Placement(tuple(sites), tuple(_pairs(graph, sites, flow)), tuple(decisions))
+    return Placement(tuple(sites), tuple(_pairs(graph, sites, flow, schemes.activations)), tuple(decisions))
 
 
-def _site_in(graph: ir.Graph, node: ir.Node) -> WeightSite | LeftInFloat:
+def _site_in(graph: ir.Graph, node: ir.Node, scheme: Scheme) -> WeightSite | LeftInFloat:
     if node.graph is not graph:
         return INSIDE_BODY
     if node.op_type != "Gather" and is_dilated_pool(_source(node)):
         return LeftInFloat(_BEHIND_DILATED_POOL)
-    found = weight_site(node)
+    found = weight_site(node, scheme)
     if isinstance(found, WeightSite):
         return _refusal(node, found) or found
     return found
@@ -115,9 +127,9 @@ def _decided(node: ir.Node, found: WeightSite | LeftInFloat) -> LayerDecision:
     return in_integers(node, "int8 table." if node.op_type == "Gather" else "int8 weight and uint8 input.")
 
 
-def _pairs(graph: ir.Graph, sites: list[WeightSite], flow: IntegerFlow) -> list[Pair]:
+def _pairs(graph: ir.Graph, sites: list[WeightSite], flow: IntegerFlow, scheme: Scheme) -> list[Pair]:
     """One pair behind every integer tensor, and one before every weighted operator that reads a float tensor."""
-    pairs = {tensor: Pair(tensor, scale_of, None) for tensor, scale_of in flow.scale_of.items()}
+    pairs = {tensor: Pair(tensor, scale_of, None, scheme) for tensor, scale_of in flow.scale_of.items()}
     multiplied = {s.node for s in sites if s.op_type != "Gather"}
     for node in graph:
         value = node.inputs[0] if node.inputs else None
@@ -125,7 +137,7 @@ def _pairs(graph: ir.Graph, sites: list[WeightSite], flow: IntegerFlow) -> list[
             continue
         known = pairs.get(value.name)
         if known is None:
-            pairs[value.name] = Pair(value.name, value.name, ((node.name, 0),))
+            pairs[value.name] = Pair(value.name, value.name, ((node.name, 0),), scheme)
         elif known.readers is not None:
-            pairs[value.name] = Pair(value.name, value.name, (*known.readers, (node.name, 0)))
+            pairs[value.name] = Pair(value.name, value.name, (*known.readers, (node.name, 0)), scheme)
     return list(pairs.values())

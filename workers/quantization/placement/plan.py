@@ -7,6 +7,7 @@ from typing import Self
 import onnx_ir as ir
 
 from workers.quantization.graph.weighted_operators import LeftInFloat, WeightSite
+from workers.quantization.scheme import Scheme
 
 Reader = tuple[str, int]
 """Name of a node and the index of its input."""
@@ -31,6 +32,16 @@ class Pair:
     scale_of: str
     readers: tuple[Reader, ...] | None
     """Who reads the dequantized tensor; None: everybody."""
+    scheme: Scheme
+    """Which integers the tensor becomes; pairs that share a scale share it."""
+
+
+@dataclass(frozen=True)
+class Schemes:
+    """Which integers activations and weights become, where neither a target nor a recipe says otherwise for one."""
+
+    activations: Scheme
+    weights: Scheme
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,17 @@ class Placement:
     @property
     def observed(self) -> tuple[str, ...]:
         """The tensors whose range has to be known, each once."""
-        return tuple(dict.fromkeys(pair.scale_of for pair in self.pairs))
+        return tuple(self.scheme_of)
+
+    @property
+    def weights_dtype(self) -> str:
+        """What the weights become: one type, or several joined by a plus sign."""
+        return "+".join(dict.fromkeys(site.scheme.dtype for site in self.weights))
+
+    @property
+    def scheme_of(self) -> dict[str, Scheme]:
+        """The scheme of each of them."""
+        return {pair.scale_of: pair.scheme for pair in self.pairs}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ Never: outputs of the model, masks and positions, embedding tables, what goes in
 inside of a GELU.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
@@ -42,7 +43,7 @@ from workers.quantization.placement.plan import (
     left_in_float,
 )
 from workers.quantization.placement.residual import Residual, depths, residual_of
-from workers.quantization.placement.rules import PlacementRules
+from workers.quantization.placement.rules import TENSORRT, TensorRtRules
 from workers.quantization.placement.scale_sharing import SharedScales
 
 _TABLE = LeftInFloat("Embedding tables stay float for TensorRT.")
@@ -52,9 +53,15 @@ _MATRIX_VECTOR = LeftInFloat("It multiplies a single row or column, which int8 d
 _NO_DATA = LeftInFloat("One of its inputs is a mask or a position, not data.")
 
 
-def place_for_tensorrt(graph: ir.Graph, rules: PlacementRules, exclusions: Exclusions) -> Placement:
-    """Apply rules 1 to 5."""
-    draft = _Draft(graph, rules, exclusions)
+def place_for_tensorrt(
+    model: ir.Model,
+    rules: TensorRtRules = TENSORRT,
+    *,
+    op_types_to_exclude: Collection[str] = (),
+    nodes_to_exclude: Collection[str] = (),
+) -> Placement:
+    """Apply rules 1 to 5. The model is read only. Raises NodeNotInModel."""
+    draft = _Draft(model.graph, rules, Exclusions.known_to(model, op_types_to_exclude, nodes_to_exclude))
     draft.place_products()
     draft.place_residuals()
     draft.place_pools_and_joins()
@@ -66,7 +73,7 @@ class _Draft:
     """A placement in the making."""
 
     graph: ir.Graph
-    rules: PlacementRules
+    rules: TensorRtRules
     exclusions: Exclusions
     sites: list[WeightSite] = field(default_factory=list)
     decisions: list[LayerDecision] = field(default_factory=list)
@@ -117,7 +124,8 @@ class _Draft:
                 reader = (node.name or "", index)
                 if value is not None and reader in self.int8_inputs:
                     readers.setdefault((value.name or "", shared.read_by(node, index)), []).append(reader)
-        return [Pair(tensor, scale_of, tuple(names)) for (tensor, scale_of), names in readers.items()]
+        scheme = self.rules.schemes.activations
+        return [Pair(tensor, scale_of, tuple(names), scheme) for (tensor, scale_of), names in readers.items()]
 
     def _quantize(self, node: ir.Node, inputs: list[int], reason: str) -> None:
         self.int8_inputs |= {(node.name or "", i) for i in inputs}
@@ -138,7 +146,7 @@ class _Draft:
             return _TABLE
         if node.op_type == "MatMul" and all(constant_of(v) is None for v in node.inputs):
             return self._product_of_activations(node, data)
-        found = weight_site(node)
+        found = weight_site(node, self.rules.schemes.weights)
         if isinstance(found, LeftInFloat):
             return found
         return _MATRIX_VECTOR if _is_matrix_vector(node) else _for_tensorrt(node, found)
@@ -169,7 +177,8 @@ def _for_tensorrt(node: ir.Node, site: WeightSite) -> WeightSite:
     weight = float_constant_of(node.inputs[site.weight_input])
     assert weight is not None
     one_scale = node.op_type == "ConvTranspose" or (node.op_type == "MatMul" and weight.ndim > 2)
-    return replace(site, bias="float", granularity="per_tensor" if one_scale else None)
+    scheme = replace(site.scheme, granularity="per_tensor", group_size=None) if one_scale else site.scheme
+    return replace(site, bias="float", scheme=scheme)
 
 
 def _is_matrix_vector(node: ir.Node) -> bool:

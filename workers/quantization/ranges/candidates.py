@@ -8,7 +8,7 @@ from workers.quantization.ranges.entropy import entropy_range
 from workers.quantization.ranges.extremes import Range, min_max_range
 from workers.quantization.ranges.mse import mse_range
 from workers.quantization.ranges.percentile import percentile_ranges
-from workers.quantization.scheme import UINT8_ACTIVATIONS, Scheme
+from workers.quantization.scheme import Scheme
 
 RangeMethod = Literal["min_max", "percentile", "entropy", "mse"]
 
@@ -21,7 +21,7 @@ def candidate_ranges(
     methods: Collection[RangeMethod] = ALL_METHODS,
     *,
     percentiles: Sequence[float] = PERCENTILES,
-    scheme: Scheme = UINT8_ACTIVATIONS,
+    scheme: Scheme,
 ) -> dict[str, Range]:
     """Ranges by name, in the order of `methods`: min_max, percentile_99.9, .., entropy, mse.
 

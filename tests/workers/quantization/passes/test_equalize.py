@@ -19,8 +19,11 @@ from workers.quantization.passes.equalize import equalize
 from workers.quantization.passes.fold_batch_norm import fold_batch_norm
 from workers.quantization.passes.insert_qdq import insert_qdq
 from workers.quantization.passes.lift_constants import lift_constants
-from workers.quantization.placement import place
-from workers.quantization.scheme import INT7_WEIGHTS, INT8_WEIGHTS, UINT8_ACTIVATIONS
+from workers.quantization.placement import Schemes, place_for_onnxruntime_cpu
+from workers.quantization.scheme import INT8_WEIGHTS, UINT8_ACTIVATIONS, Scheme
+
+# so that no processor saturates: 2 * 255 * 64 fits 16 bits
+INT7_WEIGHTS = Scheme("int8", "per_tensor", -64, 63, "absmax_over_q_max")
 
 n = helper.make_node
 LAYERS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
@@ -280,13 +283,13 @@ def skewed_digits(model: onnx.ModelProto) -> ir.Model:
 
 def per_tensor_accuracy(graph: ir.Model, calibration: Any, evaluation: Any) -> float:
     """With one scale for each weight and each activation, in ONNX Runtime."""
-    placement = place(graph)
+    placement = place_for_onnxruntime_cpu(graph, Schemes(UINT8_ACTIVATIONS, INT7_WEIGHTS))
     observed, names = with_observed_outputs(graph, placement.observed)
     session = ort.InferenceSession(observed.SerializeToString())
     values = dict(zip(names, session.run(list(names), calibration), strict=True)) | calibration
     qparams = {t: choose_qparams(values[t].min(), values[t].max(), UINT8_ACTIVATIONS) for t in placement.observed}
     quantized = graph.clone()
-    insert_qdq(quantized, placement, qparams, INT7_WEIGHTS)
+    insert_qdq(quantized, placement, qparams)
     return accuracy(quantized, evaluation)
 
 

@@ -15,13 +15,13 @@ from workers.quantization.affine import choose_qparams, fake_quantize
 from workers.quantization.passes.fold_batch_norm import fold_batch_norm
 from workers.quantization.passes.insert_qdq import insert_qdq
 from workers.quantization.passes.lift_constants import lift_constants
-from workers.quantization.placement import place
+from workers.quantization.placement import Schemes, place_for_onnxruntime_cpu
 from workers.quantization.rounding.rounded_weight import RoundedWeight, round_weight
 from workers.quantization.scheme import UINT8_ACTIVATIONS, weight_scheme
 
 n = helper.make_node
-PER_CHANNEL = weight_scheme(reduce_range=False, per_channel=True)
-PER_TENSOR = weight_scheme(reduce_range=False, per_channel=False)
+PER_CHANNEL = weight_scheme(per_channel=True)
+PER_TENSOR = weight_scheme(per_channel=False)
 WIDE = choose_qparams(-4.0, 4.0, UINT8_ACTIVATIONS)
 
 
@@ -29,8 +29,8 @@ def inserted(model: onnx.ModelProto, scheme: Any = PER_CHANNEL, rounded: Any = N
     """Every activation from -4 to 4."""
     graph = lift_constants(ir.from_proto(model))
     fold_batch_norm(graph)
-    placement = place(graph)
-    insert_qdq(graph, placement, dict.fromkeys(placement.observed, WIDE), scheme, rounded=rounded)
+    placement = place_for_onnxruntime_cpu(graph, Schemes(UINT8_ACTIVATIONS, scheme))
+    insert_qdq(graph, placement, dict.fromkeys(placement.observed, WIDE), rounded=rounded)
     NameFixPass()(graph)  # as targets do: two forms of one weight have nodes of one name until then
     proto = ir.to_proto(graph)
     onnx.checker.check_model(proto, full_check=True)

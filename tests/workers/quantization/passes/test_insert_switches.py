@@ -16,8 +16,8 @@ from workers.quantization.passes.fold_batch_norm import fold_batch_norm
 from workers.quantization.passes.insert_qdq import insert_qdq
 from workers.quantization.passes.insert_switches import insert_switches
 from workers.quantization.passes.lift_constants import lift_constants
-from workers.quantization.placement import Pair, Placement, place
-from workers.quantization.scheme import INT8_WEIGHTS, UINT8_ACTIVATIONS
+from workers.quantization.placement import Pair, Placement, place_for_onnxruntime_cpu
+from workers.quantization.scheme import UINT8_ACTIVATIONS
 
 CNN = {"x": np.random.default_rng(1).normal(size=(3, 3, 8, 8)).astype(np.float32)}
 TOKENS = {"x": np.random.default_rng(1).normal(size=(2, 5, 16)).astype(np.float32)}
@@ -29,7 +29,7 @@ MODELS = pytest.mark.parametrize(
 def prepared(model: onnx.ModelProto) -> tuple[ir.Model, tuple[Pair, ...]]:
     graph = lift_constants(ir.from_proto(model))
     fold_batch_norm(graph)
-    return graph, place(graph).pairs
+    return graph, place_for_onnxruntime_cpu(graph).pairs
 
 
 def run(model: ir.Model, feeds: Any, *, plain: bool = True) -> Any:
@@ -78,8 +78,8 @@ def test_one_switch_on_is_its_pair_and_nothing_else(model: onnx.ModelProto, feed
         found = values[pair.tensor]
         qparams = choose_qparams(found.min() / 2, found.max() / 2, UINT8_ACTIVATIONS)
         one = graph.clone()
-        only = Placement((), (Pair(pair.tensor, pair.tensor, pair.readers),), ())
-        insert_qdq(one, only, {pair.tensor: qparams}, INT8_WEIGHTS)
+        only = Placement((), (Pair(pair.tensor, pair.tensor, pair.readers, pair.scheme),), ())
+        insert_qdq(one, only, {pair.tensor: qparams})
         expected = run(one, feeds)
         assert not np.array_equal(expected, silent)
         assert run(changed, feeds | settings({index: qparams})).tobytes() == expected.tobytes()
@@ -103,7 +103,7 @@ def test_only_the_readers_that_the_pair_names_see_the_rounding() -> None:
         helper.make_node("Add", ["h", "h"], ["y"], name="add"),
     ]
     graph, _ = prepared(model_of(nodes, {}, inputs={"x": ["n"]}, outputs={"y": ["n"]}))
-    changed, settings = switched(graph, [Pair("h", "h", (("add", 1),))])
+    changed, settings = switched(graph, [Pair("h", "h", (("add", 1),), UINT8_ACTIVATIONS)])
     qparams = choose_qparams(-0.5, 0.5, UINT8_ACTIVATIONS)
     x = np.linspace(-2.0, 2.0, 9, dtype=np.float32)
     expected = np.tanh(x) + fake_quantize(np.tanh(x), qparams)

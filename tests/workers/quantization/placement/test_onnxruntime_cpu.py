@@ -10,7 +10,8 @@ from tests.workers.quantization.placement.architectures import bert, u_shape
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
 from workers.quantization.passes.fold_batch_norm import fold_batch_norm
 from workers.quantization.passes.lift_constants import lift_constants
-from workers.quantization.placement import ONNXRUNTIME_CPU, TENSORRT, NodeNotInModel, place
+from workers.quantization.placement import NodeNotInModel, place_for_tensorrt
+from workers.quantization.placement import place_for_onnxruntime_cpu as place
 
 
 def prepared(model: onnx.ModelProto) -> ir.Model:
@@ -145,5 +146,5 @@ def test_a_constant_on_the_left_of_a_product_is_named_as_the_reason() -> None:
         [helper.make_node("MatMul", ["w", "x"], ["y"], name="product")],
         weights, inputs={"x": [8, 3]}, outputs={"y": [4, 3]},
     )  # fmt: skip
-    for rules in (ONNXRUNTIME_CPU, TENSORRT):
-        assert "constant is the first input" in reasons(place(prepared(model), rules))["product"]
+    for place_for_target in (place, place_for_tensorrt):
+        assert "constant is the first input" in reasons(place_for_target(prepared(model)))["product"]

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,13 @@ from workers.quantization.error_metrics import sqnr_db
 from workers.quantization.graph.observation import with_observed_outputs
 from workers.quantization.passes.insert_qdq import insert_qdq
 from workers.quantization.passes.lift_constants import lift_constants
-from workers.quantization.placement import TENSORRT, NodeNotInModel, Placement, PlacementRules, place
+from workers.quantization.placement import TENSORRT, NodeNotInModel, Placement, TensorRtRules, place_for_tensorrt
 
-RULES_WITHOUT_ATTENTION = PlacementRules(
-    "tensorrt", TENSORRT.activations, products_of_activations=False, residual_identity=True
-)
+RULES_WITHOUT_ATTENTION = replace(TENSORRT, products_of_activations=False)
 
 
-def placed(model: onnx.ModelProto, rules: PlacementRules = TENSORRT, **exclusions: Any) -> Placement:
-    return place(lift_constants(ir.from_proto(model)), rules, **exclusions)
+def placed(model: onnx.ModelProto, rules: TensorRtRules = TENSORRT, **exclusions: Any) -> Placement:
+    return place_for_tensorrt(lift_constants(ir.from_proto(model)), rules, **exclusions)
 
 
 def int8_inputs(placement: Placement) -> set[tuple[str, int]]:
@@ -38,14 +37,16 @@ def why(placement: Placement) -> dict[str, tuple[bool, str]]:
     return {d.node: (d.quantized, d.reason) for d in placement.decisions}
 
 
-def written(model: onnx.ModelProto, feeds: Any, rules: PlacementRules = TENSORRT) -> onnx.ModelProto:
+def written(model: onnx.ModelProto, feeds: Any, rules: TensorRtRules = TENSORRT) -> onnx.ModelProto:
     """The model with its pairs, ranges from `feeds`."""
     graph = lift_constants(ir.from_proto(model))
-    placement = place(graph, rules)
+    placement = place_for_tensorrt(graph, rules)
     observed, names = with_observed_outputs(graph, placement.observed)
     values = dict(zip(names, run(observed, feeds, names), strict=True)) | feeds
-    qparams = {t: choose_qparams(values[t].min(), values[t].max(), rules.activations) for t in placement.observed}
-    insert_qdq(graph, placement, qparams, rules.default_weights)
+    qparams = {
+        t: choose_qparams(values[t].min(), values[t].max(), rules.schemes.activations) for t in placement.observed
+    }
+    insert_qdq(graph, placement, qparams)
     proto = ir.to_proto(graph)
     onnx.checker.check_model(proto, full_check=True)
     return proto
@@ -111,7 +112,7 @@ def test_attention_and_residual_additions_are_switches_of_the_rules() -> None:
     assert why(placement)["/bert/encoder/layer.1/attention/self/MatMul"] == (
         False, "The rules leave products of two computed tensors in float.",
     )  # fmt: skip
-    neither = PlacementRules("tensorrt", TENSORRT.activations, products_of_activations=False, residual_identity=False)
+    neither = replace(TENSORRT, products_of_activations=False, residual_identity=False)
     assert {op for n, _ in int8_inputs(placed(bert(), neither)) for op in [n.rpartition("/")[2]]} == {"MatMul", "Gemm"}
     assert why(placed(bert(), neither))["/bert/encoder/layer.0/output/Add"][0] is False
 

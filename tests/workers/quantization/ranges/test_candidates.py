@@ -23,7 +23,7 @@ def observed(x: Any) -> FloatBitsObserver:
 
 def test_candidates_are_named_after_how_they_were_found() -> None:
     seen = observed(np.random.default_rng(0).normal(size=10_000))
-    assert candidate_ranges(seen, percentiles=[99.9, 99.99]) == {
+    assert candidate_ranges(seen, percentiles=[99.9, 99.99], scheme=UINT8_ACTIVATIONS) == {
         "min_max": min_max_range(seen),
         "percentile_99.9": percentile_range(seen, 99.9),
         "percentile_99.99": percentile_range(seen, 99.99),
@@ -40,7 +40,9 @@ def test_only_what_was_asked_for_is_searched_in_that_order() -> None:
 
 
 def test_percentiles_that_differ_in_the_last_digit_have_names_that_differ() -> None:
-    found = candidate_ranges(observed([1.0]), ["percentile"], percentiles=[99, 99.999999, 100.0])
+    found = candidate_ranges(
+        observed([1.0]), ["percentile"], percentiles=[99, 99.999999, 100.0], scheme=UINT8_ACTIVATIONS
+    )
     assert list(found) == ["percentile_99", "percentile_99.999999", "percentile_100"]
 
 
@@ -61,16 +63,16 @@ def test_percentiles_that_differ_in_the_last_digit_have_names_that_differ() -> N
 def test_every_range_contains_zero_and_stays_within_the_extremes(x: Any) -> None:
     seen = observed(x)
     low, high = min_max_range(seen)
-    for bottom, top in candidate_ranges(seen).values():
+    for bottom, top in candidate_ranges(seen, scheme=UINT8_ACTIVATIONS).values():
         assert low <= bottom <= 0.0 <= top <= high
 
 
 def test_all_methods_together_take_at_most_fifty_milliseconds_a_tensor() -> None:
     seen = observed(np.random.default_rng(0).standard_t(3, size=2_000_000))
-    candidate_ranges(seen)  # the tables of buckets are made once
+    candidate_ranges(seen, scheme=UINT8_ACTIVATIONS)  # the tables of buckets are made once
     spent = []
     for _ in range(5):
         started = time.process_time()
-        candidate_ranges(seen)
+        candidate_ranges(seen, scheme=UINT8_ACTIVATIONS)
         spent.append(time.process_time() - started)
     assert min(spent) < 0.050

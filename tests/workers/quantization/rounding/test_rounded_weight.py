@@ -12,8 +12,8 @@ from workers.quantization.rounding.rounded_weight import round_weight
 from workers.quantization.rounding.weight_rows import RowLayout
 from workers.quantization.scheme import weight_scheme
 
-PER_CHANNEL = weight_scheme(reduce_range=False, per_channel=True)
-PER_TENSOR = weight_scheme(reduce_range=False, per_channel=False)
+PER_CHANNEL = weight_scheme(per_channel=True)
+PER_TENSOR = weight_scheme(per_channel=False)
 SHAPES = pytest.mark.parametrize(
     ("shape", "axis"), [((7, 5), 0), ((7, 5), 1), ((6, 3, 3, 3), 0), ((4, 1, 2), 0), ((1, 1), 1)], ids=str
 )

@@ -13,7 +13,7 @@ from workers.quantization.scheme import weight_scheme
 @pytest.mark.parametrize(("shape", "axis"), [((31, 17), 1), ((31, 17), 0), ((5, 3, 3, 3), 0), ((1, 400), 0)])
 def test_large_weights_get_the_same_codes_in_blocks(monkeypatch: Any, shape: Any, axis: int, limited: bool) -> None:
     weight = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    scheme = weight_scheme(reduce_range=False, per_channel=True)
+    scheme = weight_scheme(per_channel=True)
     whole = round_weight(weight, scheme, axis=axis, limited=limited)
     monkeypatch.setattr(rounded_weight, "_BLOCK_BYTES", 200)
     blocks = round_weight(weight, scheme, axis=axis, limited=limited)
@@ -27,7 +27,7 @@ def test_large_weights_get_the_same_codes_in_blocks(monkeypatch: Any, shape: Any
 @pytest.mark.parametrize(("shape", "axis"), [((31, 17), 1), ((31, 17), 0), ((5, 3, 3, 3), 0), ((1, 400), 0)])
 def test_the_figure_is_the_same_in_blocks(monkeypatch: Any, shape: Any, axis: int, per_channel: bool) -> None:
     weight = np.random.default_rng(1).normal(size=shape).astype(np.float32)
-    rounded = round_weight(weight, weight_scheme(reduce_range=False, per_channel=per_channel), axis=axis, limited=True)
+    rounded = round_weight(weight, weight_scheme(per_channel=per_channel), axis=axis, limited=True)
     expected = sqnr_db(weight, rounded.dequantized())
     monkeypatch.setattr(rounded_weight, "_BLOCK_BYTES", 200)
     assert rounded.sqnr_db(weight) == pytest.approx(expected, abs=1e-9)

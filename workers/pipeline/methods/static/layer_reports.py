@@ -8,8 +8,10 @@ from workers.pipeline.methods.static.strategies import Strategy
 from workers.quantization.error_metrics import sqnr
 from workers.quantization.graph.constants import float_constant_of, let_go
 from workers.quantization.layer_trial import LayerError
+from workers.quantization.placement import Pair
 from workers.quantization.placement.sites import tensors_of
 from workers.quantization.rounding.rounded_weight import RoundedWeight
+from workers.quantization.scheme import Scheme
 
 
 def layer_reports(
@@ -32,13 +34,14 @@ def layer_reports(
             weight = float_constant_of(source)
             assert weight is not None
             rounded = refined.rounded[decision.node]
+            pair = next(p for p in placement.pairs if p.tensor == tensor)
             figures = LayerFigures(
-                scheme=_scheme(rounded),
+                scheme=_scheme(pair.scheme, rounded),
                 rounding=rounded.rounding,
                 smoothquant_alpha=refined.alphas.get(tensor),
                 bias_corrected=decision.node in corrected,
                 weight_sqnr_db=rounded.sqnr_db(weight),
-                **_input(refined, strategy, tensor),
+                **_input(refined, strategy, pair),
                 **_measured(errors.get(decision.node), corrected=decision.node in corrected),
             )
             let_go(source)
@@ -54,16 +57,15 @@ def layer_reports(
     return tuple(reports)
 
 
-def _scheme(rounded: RoundedWeight) -> str:
-    scheme = rounded.qparams.scheme
+def _scheme(activation: Scheme, rounded: RoundedWeight) -> str:
+    weight = rounded.qparams.scheme
     limit = ", neighbours limited" if rounded.limited_pairs else ""
-    return f"uint8 per_tensor x {scheme.dtype} {scheme.granularity}{limit}"
+    return f"{activation.dtype} {activation.granularity} x {weight.dtype} {weight.granularity}{limit}"
 
 
-def _input(refined: Refined, strategy: Strategy, tensor: str) -> dict[str, object]:
-    pair = next(p for p in refined.prepared.placement.pairs if p.tensor == tensor)
+def _input(refined: Refined, strategy: Strategy, pair: Pair) -> dict[str, object]:
     return {
-        "input": tensor,
+        "input": pair.tensor,
         "input_range": strategy.ranges[pair.scale_of],
         "range_method": strategy.methods[pair.scale_of],
         "sensitivity_db": refined.costs_db.get(pair.scale_of),

@@ -91,9 +91,17 @@ def _draft(
             refined.prepared, refined.rounded, strategy.ranges, feeder, reporter, rows=rows, threads=task.threads
         )
     corrections = _mean_errors(refined.prepared, errors) if task.recipe.bias_correction else {}
-    model = build(refined.prepared, strategy.ranges, task.recipe, rounded=refined.rounded, mean_errors=corrections)
+    model = build(refined.prepared, strategy.ranges, rounded=refined.rounded, mean_errors=corrections)
     layers = layer_reports(refined, strategy, errors, corrected=corrections.keys())
-    return Draft(strategy.key, strategy.label, strategy.method, strategy.percentile, model, layers)
+    return Draft(
+        strategy.key,
+        strategy.label,
+        strategy.method,
+        refined.prepared.placement.weights_dtype,
+        strategy.percentile,
+        model,
+        layers,
+    )
 
 
 def _mean_errors(prepared: Prepared, errors: Mapping[str, LayerError]) -> dict[str, npt.NDArray[np.float64]]:
@@ -107,7 +115,7 @@ def _best(
     """What comes closest to the float model's output on samples that shaped none of the ranges."""
     quality = []
     for refined, strategy in wanted:
-        model = build(refined.prepared, strategy.ranges, task.recipe, rounded=refined.rounded)
+        model = build(refined.prepared, strategy.ranges, rounded=refined.rounded)
         quality.append(held_out.sqnr_db(loaded(model, threads=task.threads)))
         smoothed = f" with {len(refined.alphas)} tensors smoothed" if refined.alphas else ""
         reporter.log(f"On held-out samples, before bias correction: {strategy.label}{smoothed} {quality[-1]:.1f} dB.")

@@ -8,10 +8,10 @@ from workers.pipeline.methods.static.smoothing import smoothings
 from workers.pipeline.methods.static.statistics import Statistics
 from workers.pipeline.methods.static.strategies import (
     Strategy,
-    _measured_strategy,
-    _named_strategies,
-    _noises,
-    _strategy,
+    measured_noises,
+    measured_strategy,
+    named_strategies,
+    uniform_strategy,
 )
 from workers.pipeline.methods.static.weights import rounded_weights
 from workers.pipeline.sensitivity.held_out import HeldOut
@@ -56,11 +56,12 @@ def refine(
     asked = held_out.first(PROBED)
     probe = SensitivityProbe.of(prepared, asked, threads=threads) if measured and asked.batches else None
     full = {name: min_max_range(observer) for name, observer in statistics.ranges.items()}
-    noises = None if probe is None else _noises(prepared, probe, full, steps)
+    noises = None if probe is None else measured_noises(prepared, probe, full, steps)
     chosen = smoothings(prepared, statistics, recipe, noises)
-    strategies = [_strategy(*named, statistics) for named in _named_strategies(recipe)]
+    placement = prepared.placement
+    strategies = [uniform_strategy(*named, placement, statistics) for named in named_strategies(recipe)]
     if probe is not None and noises is not None:
-        strategies.append(_measured_strategy(probe, noises, statistics, chosen, steps))
+        strategies.append(measured_strategy(placement, probe, noises, statistics, chosen, steps))
     costs_db = {tensor: sqnr(asked.signal, noise) for tensor, noise in (noises or {}).items()}
     alternatives = [chosen, {}] if chosen and probe is not None else [chosen]
     return tuple(

@@ -8,6 +8,7 @@ from workers.pipeline.methods.static.statistics import Statistics
 from workers.pipeline.sensitivity.measured_form import ChoiceForm, NoiseForm
 from workers.pipeline.sensitivity.probe import SensitivityProbe, best_ranges, sensitivities
 from workers.pipeline.steps.step_folder import StepFolder
+from workers.quantization.placement import Placement
 from workers.quantization.ranges import (
     Range,
     candidate_ranges,
@@ -16,7 +17,7 @@ from workers.quantization.ranges import (
     mse_range,
     percentile_ranges,
 )
-from workers.quantization.scheme import UINT8_ACTIVATIONS
+from workers.quantization.scheme import Scheme
 from workers.quantization.smoothing import Smoothing
 from workers.targets.preparation import Prepared
 
@@ -39,7 +40,7 @@ class Strategy:
     methods: Mapping[str, str]
 
 
-def _named_strategies(recipe: Recipe) -> list[tuple[str, float | None]]:
+def named_strategies(recipe: Recipe) -> list[tuple[str, float | None]]:
     if recipe.calibration_method == "percentile":
         return [("percentile" if p < MIN_MAX else "min_max", p) for p in recipe.percentiles]
     if recipe.calibration_method == "measured":
@@ -48,13 +49,14 @@ def _named_strategies(recipe: Recipe) -> list[tuple[str, float | None]]:
     return [(method, MIN_MAX if method == "min_max" else None)]
 
 
-def _strategy(method: str, percentile: float | None, statistics: Statistics) -> Strategy:
-    ranges = {name: _range(method, percentile, name, statistics) for name in statistics.tensors}
-    key, label = _spelling(method, percentile)
-    return Strategy(key, label, method, percentile, ranges, dict.fromkeys(ranges, label.removeprefix("int8 ")))
+def uniform_strategy(method: str, percentile: float | None, placement: Placement, statistics: Statistics) -> Strategy:
+    """One way to find ranges, for all tensors."""
+    ranges = {t: _range(method, percentile, t, scheme, statistics) for t, scheme in placement.scheme_of.items()}
+    key, name = _spelling(method, percentile)
+    return Strategy(key, f"{placement.weights_dtype} {name}", method, percentile, ranges, dict.fromkeys(ranges, name))
 
 
-def _range(method: str, percentile: float | None, tensor: str, statistics: Statistics) -> Range:
+def _range(method: str, percentile: float | None, tensor: str, scheme: Scheme, statistics: Statistics) -> Range:
     observed = statistics.ranges[tensor]
     match method:
         case "percentile":
@@ -63,21 +65,23 @@ def _range(method: str, percentile: float | None, tensor: str, statistics: Stati
         case "entropy":
             return entropy_range(observed)
         case "mse":
-            return mse_range(observed, UINT8_ACTIVATIONS)
+            return mse_range(observed, scheme)
         case "moving_average":
             return min_max_range(statistics.averages[tensor])
         case _:
             return min_max_range(observed)
 
 
-def _noises(
+def measured_noises(
     prepared: Prepared, probe: SensitivityProbe, full: Mapping[str, Range], steps: StepFolder
 ) -> dict[str, float]:
+    """What rounding each tensor alone costs at the output."""
     form = NoiseForm(prepared.placement.observed)
     return steps.result("sensitivity", form, lambda: sensitivities(probe, full, steps.reporter))
 
 
-def _measured_strategy(
+def measured_strategy(
+    placement: Placement,
     probe: SensitivityProbe,
     noises: Mapping[str, float],
     statistics: Statistics,
@@ -85,19 +89,23 @@ def _measured_strategy(
     steps: StepFolder,
 ) -> Strategy:
     """The best range of each tensor that matters, min-max for the others and for those that smoothing reshapes."""
-    candidates = {t: candidate_ranges(statistics.ranges[t]) for t in statistics.tensors if t not in chosen}
+    candidates = {
+        tensor: candidate_ranges(statistics.ranges[tensor], scheme=scheme)
+        for tensor, scheme in placement.scheme_of.items()
+        if tensor not in chosen
+    }
     best = steps.result(
         "search", ChoiceForm(candidates), lambda: best_ranges(probe, noises, candidates, steps.reporter)
     )
     ranges = {t: candidates[t][best[t]] if t in best else min_max_range(o) for t, o in statistics.ranges.items()}
     methods = {t: best.get(t, "min_max").replace("min_max", "min-max").replace("_", " ") for t in ranges}
-    return Strategy("measured", "int8 measured ranges", "measured", None, ranges, methods)
+    return Strategy("measured", f"{placement.weights_dtype} measured ranges", "measured", None, ranges, methods)
 
 
 def _spelling(method: str, percentile: float | None) -> tuple[str, str]:
-    """(key, label). All digits of a percentile: rounded, two of them could share a file."""
+    """(key, name). All digits of a percentile: rounded, two of them could share a file."""
     if method == "percentile":
         spelled = repr(percentile).removesuffix(".0")
-        return f"p{spelled}", f"int8 percentile {spelled}"
-    named = {"min_max": ("minmax", "int8 min-max"), "moving_average": ("moving_average", "int8 moving average")}
-    return named.get(method, (method, f"int8 {method}"))
+        return f"p{spelled}", f"percentile {spelled}"
+    named = {"min_max": ("minmax", "min-max"), "moving_average": ("moving_average", "moving average")}
+    return named.get(method, (method, method))

@@ -11,7 +11,6 @@ from workers.quantization.graph.constants import float_constant_of, let_go
 from workers.quantization.observers import Window
 from workers.quantization.placement.sites import multiplied
 from workers.quantization.rounding.rounded_weight import RoundedWeight, round_weight
-from workers.quantization.scheme import weight_scheme
 from workers.quantization.smoothing import Smoothing
 from workers.targets.preparation import Prepared
 
@@ -26,7 +25,6 @@ def rounded_weights(
     reporter: Reporter,
 ) -> dict[str, RoundedWeight]:
     """By operator. smoothed: tensors of this graph that are smoothed, with the tensor they were made from."""
-    scheme = weight_scheme(reduce_range=False, per_channel=recipe.per_channel)
     nodes = {node.name: node for node in prepared.model.graph}
     sites = multiplied(prepared.placement)
     found: dict[str, RoundedWeight] = {}
@@ -36,7 +34,7 @@ def rounded_weights(
         key = hessian_key(nodes[site.node], site)
         hessian = None if key is None else _hessian(statistics, key, smoothed)
         limited = recipe.reduce_range and not _is_depthwise(nodes[site.node], weight)
-        found[site.node] = round_weight(weight, scheme, axis=site.axis, limited=limited, hessian=hessian)
+        found[site.node] = round_weight(weight, site.scheme, axis=site.axis, limited=limited, hessian=hessian)
         let_go(nodes[site.node].inputs[site.weight_input])
         reporter.progress(len(found), len(sites), "weights")
     return found
