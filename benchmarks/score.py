@@ -9,10 +9,12 @@ from benchmarks.assignment import MEASURED_FILE, Scoring
 from workers.ingestion.data.npz import open_archive
 from workers.ingestion.onnx_model.description import describe
 from workers.ingestion.onnx_model.parse import load_model
-from workers.pipeline.evaluation.comparison import evaluate, predicting_output
+from workers.pipeline.evaluation.judge import Judge
+from workers.pipeline.evaluation.tally import TopOneTally
 from workers.pipeline.feeding.feeder import feeder_for, fitting_rows
+from workers.pipeline.original import predicting_output
 from workers.protocol.reporter import Reporter
-from workers.quantization.executor.onnxruntime_session import Session, quiet_logs
+from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession, quiet_logs
 
 
 def score(scoring: Scoring) -> dict[str, dict[str, float | None]]:
@@ -25,15 +27,16 @@ def score(scoring: Scoring) -> dict[str, dict[str, float | None]]:
     baseline = _session(scoring.model, scoring.threads)
     candidates = {key: _session(path, scoring.threads) for key, path in scoring.candidates.items()}
     rows = fitting_rows(baseline, feeder, reporter)
-    found = evaluate(baseline, candidates, feeder, reporter, output=output, rows=rows)
+    judge = Judge(baseline, feeder, output, rows)
+    found = {key: judge.judge(candidate, TopOneTally()) for key, candidate in candidates.items()}
     return {
-        key: {"agreement": compared.agreeing / found.predictions, "sqnr_db": compared.sqnr.db()}
-        for key, compared in found.candidates.items()
+        key: {"agreement": tally.agreeing / tally.predictions, "sqnr_db": tally.sqnr.db()}
+        for key, tally in found.items()
     }
 
 
-def _session(path: str, threads: int) -> Session:
-    return Session(Path(path).read_bytes(), threads=threads)
+def _session(path: str, threads: int) -> OnnxRuntimeSession:
+    return OnnxRuntimeSession(Path(path).read_bytes(), threads=threads)
 
 
 if __name__ == "__main__":

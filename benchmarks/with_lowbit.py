@@ -10,14 +10,16 @@ from benchmarks.child import measure
 from workers.ingestion.data.npz import open_archive
 from workers.ingestion.onnx_model.description import describe
 from workers.ingestion.onnx_model.parse import load_model
+from workers.pipeline.delivery.production import Workshop
+from workers.pipeline.desk import Desk
 from workers.pipeline.feeding.feeder import feeder_for
-from workers.pipeline.methods.static.method import static_candidates
+from workers.pipeline.methods.static.method import Static
+from workers.pipeline.original import Original
 from workers.pipeline.steps.step_folder import StepFolder
 from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import QuantizeTask
-from workers.quantization.executor.onnxruntime_session import Session, quiet_logs
-from workers.targets.onnxruntime_cpu import NAME
-from workers.targets.preparation import prepare
+from workers.quantization.executor.onnxruntime_session import quiet_logs
+from workers.targets.onnxruntime_cpu import OnnxRuntimeCpu
 
 _PRESETS: dict[str, PresetName] = {"lowbit_fast": "int8-fast", "lowbit_balanced": "int8-balanced"}
 
@@ -26,13 +28,15 @@ def quantize(assignment: Quantization) -> dict[str, Path]:
     """Load, prepare, calibrate in one pass, and write a checked model for each range of the preset."""
     reporter = Reporter(io.StringIO())
     task = _task(assignment)
-    model = load_model(Path(assignment.model))
-    prepared = prepare(model, task.recipe)
-    feeder = feeder_for(describe(model), open_archive(Path(assignment.archive)), reporter)
-    baseline = Session(model.SerializeToString(), threads=assignment.threads)
-    folder = Path(assignment.folder)
+    path, folder, target = Path(assignment.model), Path(assignment.folder), OnnxRuntimeCpu()
+    model = load_model(path)
+    description = describe(model)
+    feeder = feeder_for(description, open_archive(Path(assignment.archive)), reporter)
+    original = Original(path, description, target.open(path, threads=assignment.threads), feeder, feeder)
     steps = StepFolder.of(task, folder, reporter)  # without digests of the inputs, nothing is taken over or kept
-    produced = static_candidates(prepared, baseline, feeder, task, folder, steps, output=None)
+    workshop = Workshop(task, target, original, Desk(reporter, steps, assignment.threads), folder)
+    method = Static()
+    produced = workshop.produced(method.proposals(task.recipe), method.begin(task.recipe, model, path.parent, target))
     return {candidate.key: candidate.path for candidate in produced.candidates}
 
 
@@ -41,7 +45,7 @@ def _task(assignment: Quantization) -> QuantizeTask:
         model=assignment.model,
         calibration=assignment.archive,
         model_name=assignment.contender,
-        target=NAME,
+        target=OnnxRuntimeCpu.name,
         recipe=PRESETS[_PRESETS[assignment.contender]].model_copy(update={"calibration_samples": assignment.samples}),
         objective=Objective(),
         benchmark=Benchmark(),

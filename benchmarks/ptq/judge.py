@@ -13,11 +13,13 @@ from benchmarks.ptq.results import FLOAT, Judged
 from workers.ingestion.data.npz import open_archive
 from workers.ingestion.onnx_model.description import describe
 from workers.ingestion.onnx_model.parse import load_model
-from workers.pipeline.evaluation.comparison import Comparison, Evaluation, evaluate, predicting_output
 from workers.pipeline.evaluation.interleaving import interleave
+from workers.pipeline.evaluation.judge import Judge
+from workers.pipeline.evaluation.tally import TopOneTally
 from workers.pipeline.feeding.feeder import Feeder, feeder_for, fitting_rows
+from workers.pipeline.original import predicting_output
 from workers.protocol.reporter import Reporter
-from workers.quantization.executor.onnxruntime_session import Session, quiet_logs
+from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession, quiet_logs
 
 
 def judge(told: Judging) -> dict[str, Judged]:
@@ -28,18 +30,18 @@ def judge(told: Judging) -> dict[str, Judged]:
     assert output is not None
     feeder = feeder_for(description, open_archive(Path(told.archive)), reporter)
     paths = {FLOAT: told.model, **told.candidates}
-    sessions = {key: Session(Path(path).read_bytes(), threads=told.threads) for key, path in paths.items()}
-    candidates = {key: session for key, session in sessions.items() if key != FLOAT}
+    sessions = {key: OnnxRuntimeSession(Path(path).read_bytes(), threads=told.threads) for key, path in paths.items()}
     rows = fitting_rows(sessions[FLOAT], feeder, reporter)
-    found = evaluate(sessions[FLOAT], candidates, feeder, reporter, output=output, rows=rows)
+    compare = Judge(sessions[FLOAT], feeder, output, rows)
+    found = {key: compare.judge(session, TopOneTally()) for key, session in sessions.items()}
     speedups = {size: _speedups(sessions, feeder, size, told.stretches) for size in told.batch_sizes}
     return {
-        key: _judged(Path(path), found, key, {str(size): speedups[size][key] for size in told.batch_sizes})
+        key: _judged(Path(path), found[key], {str(size): speedups[size][key] for size in told.batch_sizes})
         for key, path in paths.items()
     }
 
 
-def _speedups(sessions: dict[str, Session], feeder: Feeder, size: int, stretches: int) -> dict[str, float]:
+def _speedups(sessions: dict[str, OnnxRuntimeSession], feeder: Feeder, size: int, stretches: int) -> dict[str, float]:
     """The float model's median time over each model's, all taking turns."""
     feeds = feeder.rows_of_exactly(size)
     runs = {key: session.timed(feeds) for key, session in sessions.items()}
@@ -50,14 +52,11 @@ def _speedups(sessions: dict[str, Session], feeder: Feeder, size: int, stretches
     return {key: median(times[FLOAT]) / median(milliseconds) for key, milliseconds in times.items()}
 
 
-def _judged(path: Path, found: Evaluation, key: str, speedups: dict[str, float]) -> Judged:
+def _judged(path: Path, found: TopOneTally, speedups: dict[str, float]) -> Judged:
+    """The float model is compared with itself: every prediction agrees, and there is no noise."""
     size = path.stat().st_size / 1e6
-    if key == FLOAT:
-        accuracy = found.float_correct / found.labelled if found.labelled else None
-        return Judged(accuracy, 1.0, None, size, speedups)
-    compared: Comparison = found.candidates[key]
-    accuracy = compared.correct / found.labelled if found.labelled else None
-    return Judged(accuracy, compared.agreeing / found.predictions, compared.sqnr.db(), size, speedups)
+    accuracy = found.correct / found.labelled if found.labelled else None
+    return Judged(accuracy, found.agreeing / found.predictions, found.sqnr.db(), size, speedups)
 
 
 if __name__ == "__main__":

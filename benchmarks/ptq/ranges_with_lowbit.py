@@ -17,11 +17,12 @@ from workers.ingestion.onnx_model.parse import load_model
 from workers.pipeline.feeding.feeder import feeder_for
 from workers.pipeline.methods.static.calibration import calibrate as observe
 from workers.pipeline.methods.static.statistics import Statistics, empty_statistics
+from workers.protocol.gathering import gathering, graph_wish
 from workers.protocol.reporter import Reporter
 from workers.quantization.executor.onnxruntime_session import quiet_logs
 from workers.quantization.ranges import candidate_ranges, channel_ranges, min_max_range
 from workers.quantization.scheme import UINT8_ACTIVATIONS
-from workers.targets.preparation import prepare
+from workers.targets.onnxruntime_cpu import OnnxRuntimeCpu
 
 _RECIPE = RecipeRequest(preset="int8-fast", calibration_method="moving_average", smoothquant_alpha="auto").resolve()
 
@@ -49,9 +50,10 @@ def find_every_range(statistics: Statistics) -> None:
 def _observed(told: Calibration) -> Statistics:
     reporter = Reporter(io.StringIO())
     model = load_model(Path(told.model))
-    prepared = prepare(model, _RECIPE)
+    target = OnnxRuntimeCpu()
+    prepared = target.prepare(model, None, graph_wish(_RECIPE), target.schemes(per_channel=_RECIPE.per_channel))
     feeder = feeder_for(describe(model), open_archive(Path(told.archive)), reporter)
-    empty = empty_statistics(prepared.model.graph, prepared.placement, _RECIPE)
+    empty = empty_statistics(prepared.model.graph, prepared.placement, gathering(_RECIPE))
     return observe(prepared, feeder, reporter, statistics=empty, threads=told.threads, samples=told.samples)
 
 

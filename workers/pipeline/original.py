@@ -5,7 +5,7 @@ from pathlib import Path
 
 import onnx
 
-from app.contracts.inspection import ModelInspection
+from app.contracts.inspection import ModelInspection, TensorSpec
 from app.contracts.preparation import Preparation
 from app.contracts.problem import quoted, refuse
 from workers.ingestion.data.opening import open_samples
@@ -18,27 +18,43 @@ from workers.pipeline.feeding.index_limits import index_limits
 from workers.pipeline.feeding.overlap import warn_of_overlap
 from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import QuantizeTask
-from workers.quantization.executor.onnxruntime_session import Session
-from workers.quantization.executor.protocol import RuntimeRefused
+from workers.quantization.executor.protocol import Executor, RuntimeRefused
 from workers.quantization.graph.model_file import files_of
+from workers.targets.target import Session, Target
 
 
 @dataclass(frozen=True)
-class _Baseline:
-    """The float model, loaded, with the data that it will meet."""
-
-    model: onnx.ModelProto
-    """Its external data lies in `folder`."""
-    folder: Path
+class Original:
+    path: Path
+    """Its external data lies beside it."""
     description: ModelInspection
     session: Session
+    """Serves it as a candidate would be served: the float model is timed like the others."""
     calibration: Feeder
     evaluation: Feeder
-    size_bytes: int
+
+    @property
+    def executor(self) -> Executor:
+        """Who runs the float model where only its answers count."""
+        return self.session
+
+    @property
+    def output(self) -> TensorSpec | None:
+        """What is compared and scored, if there is anything."""
+        return predicting_output(self.description)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.stat().st_size for file in files_of(self.path))
 
 
-def _inspect(path: Path) -> tuple[onnx.ModelProto, ModelInspection]:
-    """Once more, though the model was inspected when it was uploaded: it is cheap, and trust should not travel."""
+def predicting_output(model: ModelInspection) -> TensorSpec | None:
+    """The first float output."""
+    return next((o for o in model.outputs if o.dtype.startswith(("float", "bfloat"))), None)
+
+
+def float_model(path: Path) -> tuple[onnx.ModelProto, ModelInspection]:
+    """Look once more, though the model was inspected when it was uploaded: it is cheap, and trust should not travel."""
     model = load_model(path)
     with FilesBeside(path.parent) as files:
         refuse_untrustworthy(model, files)
@@ -48,17 +64,32 @@ def _inspect(path: Path) -> tuple[onnx.ModelProto, ModelInspection]:
     return model, description
 
 
-def _load_baseline(
-    model: onnx.ModelProto, description: ModelInspection, task: QuantizeTask, scratch: Path, reporter: Reporter
-) -> _Baseline:
+def open_original(
+    model: onnx.ModelProto,
+    description: ModelInspection,
+    task: QuantizeTask,
+    scratch: Path,
+    target: Target,
+    reporter: Reporter,
+) -> Original:
     """Load the float model and run it once on every data set: what does not fit should show before the work starts."""
     path = scratch / task.model
     try:
-        session = Session(path, threads=task.threads)
+        session = target.open(path, threads=task.threads)
     except RuntimeRefused as error:
         raise refuse("model_not_runnable", quoted(error.reason)) from error
-    folder = (scratch / task.model).parent
     description = description.model_copy(update={"classes": task.model_classes})
+    calibration, evaluation = _data(task, scratch, description, reporter)
+    limits = index_limits(model)
+    calibration, evaluation = (replace(feeder, limits=limits) for feeder in (calibration, evaluation))
+    for feeder in (calibration, evaluation):
+        _try(session, feeder)
+    return Original(path, description, session, calibration, evaluation)
+
+
+def _data(task: QuantizeTask, scratch: Path, description: ModelInspection, reporter: Reporter) -> tuple[Feeder, Feeder]:
+    """Of calibration and of evaluation, which are the same without evaluation data."""
+    folder = (scratch / task.model).parent
     calibration = _feeder(scratch / task.calibration, task.calibration_preparation, description, folder, reporter)
     evaluation = calibration
     if task.evaluation is not None:
@@ -71,12 +102,7 @@ def _load_baseline(
         )
     if task.objective.max_accuracy_drop is not None and not evaluation.has_labels:
         raise refuse("labels_missing", "The job limits the loss of accuracy, but the evaluation data has no labels.")
-    limits = index_limits(model)
-    calibration, evaluation = (replace(feeder, limits=limits) for feeder in (calibration, evaluation))
-    for feeder in (calibration, evaluation):
-        _try(session, feeder)
-    size_bytes = sum(file.stat().st_size for file in files_of(path))
-    return _Baseline(model, path.parent, description, session, calibration, evaluation, size_bytes)
+    return calibration, evaluation
 
 
 def _feeder(
@@ -86,7 +112,7 @@ def _feeder(
     return feeder_for(model, samples, reporter)
 
 
-def _try(session: Session, feeder: Feeder) -> None:
+def _try(session: Executor, feeder: Feeder) -> None:
     try:
         session.run(feeder.rows_of_exactly(feeder.fixed_batch or 1))
     except RuntimeRefused as error:

@@ -6,7 +6,7 @@ from pydantic import Field, TypeAdapter
 
 from app.contracts.model import Contract
 from app.contracts.status import Stage
-from workers.protocol.step_keys import StepName
+from workers.protocol.step_keys import PartName, StepName
 
 MAX_EVENT_BYTES = 8 * 1024
 
@@ -44,6 +44,8 @@ class StepEvent(Contract):
 
     event: Literal["step"] = "step"
     name: StepName
+    part: PartName | None = None
+    """Of a candidate: what it is called among those of its recipe."""
     file: str
     """Name in the folder of steps."""
 
@@ -53,6 +55,7 @@ class ReusedEvent(Contract):
 
     event: Literal["reused"] = "reused"
     name: StepName
+    part: PartName | None = None
 
 
 AnyEvent = StageEvent | ProgressEvent | WarningEvent | LogEvent | StepEvent | ReusedEvent

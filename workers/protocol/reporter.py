@@ -57,11 +57,11 @@ class Reporter:
     def log(self, message: str) -> None:
         self._write(LogEvent(level="info", message=quoted(message)))
 
-    def finished(self, step: StepName) -> None:
-        self._write(StepEvent(name=step, file=step_file_name(step)))
+    def finished(self, step: StepName, part: str | None = None) -> None:
+        self._write(StepEvent(name=step, part=part, file=step_file_name(step, part)))
 
-    def reused(self, step: StepName) -> None:
-        self._write(ReusedEvent(name=step))
+    def reused(self, step: StepName, part: str | None = None) -> None:
+        self._write(ReusedEvent(name=step, part=part))
 
     def _write(self, event: Event) -> None:
         line = event.model_dump_json()

@@ -1,20 +1,22 @@
 """The steps of a quantize job whose results are kept, and the key under which each result is found again.
 
-Results lie in SCRATCH/steps, as <name>.safetensors. Those that the supervisor put there before the start are used
-instead of being computed again; of the others an event tells when they are complete.
+A kept step is computed from one frozen value, its argument, and the argument's JSON is its key, with the step's name,
+the version of the code and the releases that it runs with. So an attempt that follows a crash skips what is done, and
+two jobs share what they have in common. The argument of an earlier step is part of the later ones':
 
-A key is a digest of all that influences the result: the step's name, the version of the code, the parameters that it
-reads and no others, the digests of its inputs, and the target. So an attempt that follows a crash skips what is done,
-and two jobs share what they have in common. The result of an earlier step is an input of the later ones:
+    calibrate -> sensitivity -> search      sensitivity and search: only where ranges are measured
+    candidate ... candidate -> quantize
 
-    calibrate -> sensitivity -> search -> quantize      sensitivity and search: only where ranges are measured
+Each candidate is a step of its own: a part of what the recipe asks for, named by the process that thought of it, kept
+under a key that follows from the name and from the argument of `quantize`. That one, the last, says that all parts are
+there, and stands for everything before it. Evaluation and benchmark are no steps: they say how fast the delivered files
+are on this machine now. The float model's own answers are none either: comparing needs every output value of it, which
+costs more to keep than to compute.
 
-`quantize` stands for all before it: with its result none of theirs is needed. Evaluation and benchmark are no steps:
-they say how fast the delivered files are on this machine now. The float model's own answers are none either: comparing
-needs every output value of it, which costs more to keep than to compute.
-
-Nothing heavy is imported here: the supervisor asks which results to bring before it starts the job's process. A result
-carries its key, and the process compares it with its own.
+Results lie in SCRATCH/steps, as <name>.safetensors or <name>.<part>.safetensors. Those that the supervisor put there
+before the start are used instead of being computed again; of the others an event tells when they are complete. Nothing
+heavy is imported here: the supervisor asks which results to bring before it starts the job's process. A result carries
+its key, and the process compares it with its own.
 """
 
 import hashlib
@@ -22,21 +24,70 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
-from app.contracts.recipe import Recipe
+from pydantic import Field
+
+from app.contracts.model import Contract
+from app.contracts.recipe import Alpha, Recipe
+from workers.protocol.gathering import Gathering, gathering
 from workers.protocol.tasks import QuantizeTask
 
 STEP_FOLDER = "steps"
 
-StepName = Literal["calibrate", "sensitivity", "search", "quantize"]
+StepName = Literal["calibrate", "sensitivity", "search", "candidate", "quantize"]
 
-VERSIONS: Mapping[StepName, int] = {"calibrate": 2, "sensitivity": 1, "search": 1, "quantize": 2}
-"""Of the code of each step, within one release. Raise it when the step would give another result for the same inputs,
-or writes it in another form; the steps that follow need no raise of their own."""
+PartName = Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,64}$")]
+
+VERSIONS: Mapping[StepName, int] = {"calibrate": 3, "sensitivity": 2, "search": 2, "candidate": 1, "quantize": 3}
+"""Of the code of each step, within one release, in the order of the steps. Raise it when the step would give another
+result for the same argument, or writes it in another form; the steps that follow need no raise of their own."""
 
 _INFLUENTIAL = ("lowbit-server", "numpy", "onnx", "onnx-ir", "onnxruntime", "onnxruntime-gpu", "torch")
 """Distributions whose release may change the last bit of a result."""
+
+
+class Ground(Contract):
+    """What a recipe is applied to. None: the step does not read it, or the task does not say."""
+
+    target: str
+    model_sha256: str | None
+    calibration_sha256: str | None = None
+    threads: int | None = None
+    """In which order kernels add up: in the last bit the results differ."""
+    seed: int | None = None
+
+
+class Asked(Contract):
+    """The argument of a step."""
+
+    step: ClassVar[StepName]
+    ground: Ground
+
+
+class Calibration(Asked):
+    step: ClassVar[StepName] = "calibrate"
+    gathering: Gathering
+
+
+class Sensitivity(Calibration):
+    """Reads the statistics, and nothing more of the recipe."""
+
+    step: ClassVar[StepName] = "sensitivity"
+
+
+class RangeSearch(Sensitivity):
+    """Tensors that are smoothed are not searched."""
+
+    step: ClassVar[StepName] = "search"
+    smoothquant_alpha: Alpha
+
+
+class Production(Asked):
+    """All candidates of a recipe."""
+
+    step: ClassVar[StepName] = "quantize"
+    recipe: Recipe
 
 
 class StepKey(NamedTuple):
@@ -44,58 +95,92 @@ class StepKey(NamedTuple):
     key: str
 
 
-def steps_of(task: QuantizeTask) -> tuple[StepKey, ...]:
-    """All steps of a task, in their order. None when the task does not say what its inputs are."""
-    inputs = {name: task.provenance.get(f"{name}_sha256") for name in ("model", "calibration")}
-    if None in inputs.values():
-        return ()
+class StepKeys(NamedTuple):
+    """What the supervisor may bring, and put away."""
+
+    whole: tuple[StepKey, ...]
+    """In their order, the last one standing for all others."""
+    candidates: str
+    """The family of the parts."""
+
+
+def ground_of(task: QuantizeTask) -> Ground:
+    """Methods that need no statistics read the model alone."""
+    digests = {name: task.provenance.get(f"{name}_sha256") for name in ("model", "calibration")}
     if task.recipe.method != "static":
-        return (_step("quantize", task, _recipe(task.recipe), {"model": inputs["model"]}),)
-    found = [_step("calibrate", task, _gathered(task.recipe), inputs)]
-    if task.recipe.calibration_method == "measured":
-        found.append(_step("sensitivity", task, {}, {"calibrate": found[-1].key}))
-        smoothed = {"smoothquant_alpha": task.recipe.smoothquant_alpha}
-        found.append(_step("search", task, smoothed, {"sensitivity": found[-1].key}))
-    return (*found, _step("quantize", task, _recipe(task.recipe), {found[-1].name: found[-1].key}))
+        return Ground(target=task.target, model_sha256=digests["model"])
+    return Ground(
+        target=task.target,
+        model_sha256=digests["model"],
+        calibration_sha256=digests["calibration"],
+        threads=task.threads,
+        seed=task.seed,
+    )
 
 
-def _gathered(recipe: Recipe) -> dict[str, Any]:
-    """What shapes the statistics: which graph is observed, with how much of the data, and what is gathered of it.
-
-    How ranges and integers follow from the statistics shapes nothing: a job with other percentiles shares them.
-    """
-    return {
-        "equalize": recipe.equalize,
-        "op_types_to_exclude": sorted(set(recipe.op_types_to_exclude)),
-        "nodes_to_exclude": sorted(set(recipe.nodes_to_exclude)),
-        "calibration_samples": recipe.calibration_samples,
-        "held_out": recipe.calibration_method == "measured",
-        "averages": recipe.calibration_method == "moving_average",
-        "channels": recipe.smoothquant_alpha != "off",
-        "moments": recipe.rounding == "gptq",
-    }
+def calibration_of(ground: Ground, recipe: Recipe) -> Calibration:
+    return Calibration(ground=ground, gathering=gathering(recipe))
 
 
-def _recipe(recipe: Recipe) -> dict[str, Any]:
-    """A preset is only a name for the rest."""
-    return recipe.model_dump(mode="json", exclude={"preset"})
+def sensitivity_of(ground: Ground, recipe: Recipe) -> Sensitivity:
+    return Sensitivity(ground=ground, gathering=gathering(recipe))
 
 
-def _step(
-    name: StepName, task: QuantizeTask, parameters: Mapping[str, Any], inputs: Mapping[str, str | None]
-) -> StepKey:
+def range_search_of(ground: Ground, recipe: Recipe) -> RangeSearch:
+    return RangeSearch(ground=ground, gathering=gathering(recipe), smoothquant_alpha=recipe.smoothquant_alpha)
+
+
+def production_of(ground: Ground, recipe: Recipe) -> Production:
+    return Production(ground=ground, recipe=recipe)
+
+
+def step_keys(task: QuantizeTask) -> StepKeys | None:
+    """None when the task does not say what its inputs are."""
+    if {"model_sha256", "calibration_sha256"} - {name for name, digest in _digests(task).items() if digest}:
+        return None
+    ground = ground_of(task)
+    steps: list[Asked] = []
+    if task.recipe.method == "static":
+        steps.append(calibration_of(ground, task.recipe))
+        if task.recipe.calibration_method == "measured":
+            steps += [sensitivity_of(ground, task.recipe), range_search_of(ground, task.recipe)]
+    last = production_of(ground, task.recipe)
+    whole = tuple(StepKey(asked.step, key_of(asked)) for asked in (*steps, last))
+    return StepKeys(whole, family_key(last))
+
+
+def key_of(asked: Asked) -> str:
+    return _digest(asked.step, asked)
+
+
+def family_key(production: Production) -> str:
+    """Of the candidates that are made for it."""
+    return _digest("candidate", production)
+
+
+def part_key(family: str, part: str) -> str:
+    return hashlib.sha256(f"{family}/{part}".encode()).hexdigest()
+
+
+def step_file_name(name: StepName, part: str | None = None) -> str:
+    return f"{name}.safetensors" if part is None else f"{name}.{part}.safetensors"
+
+
+def _digests(task: QuantizeTask) -> dict[str, str | None]:
+    return {f"{name}_sha256": task.provenance.get(f"{name}_sha256") for name in ("model", "calibration")}
+
+
+def _digest(step: StepName, asked: Asked) -> str:
+    order = list(VERSIONS)
     influence = {
-        "step": name,
-        "version": VERSIONS[name],
+        "step": step,
+        "versions": [VERSIONS[name] for name in order[: order.index(step) + 1]],
         "releases": _releases(),
-        "parameters": parameters,
-        "inputs": inputs,
-        "target": task.target,
-        # the number of threads changes in which order kernels add up: in the last bit the results differ
-        "threads": task.threads,
+        # a preset is only a name for the rest of a recipe
+        "asked": asked.model_dump(mode="json", exclude={"recipe": {"preset"}}),
     }
     canonical = json.dumps(influence, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return StepKey(name, hashlib.sha256(canonical.encode()).hexdigest())
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 @cache
@@ -108,7 +193,3 @@ def _release(distribution: str) -> str | None:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return None
-
-
-def step_file_name(name: StepName) -> str:
-    return f"{name}.safetensors"

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-_FLOOR_DB = -200.0
+_MOST_DB = 200.0
+"""More than float32 can show, in either direction."""
 
 
 @dataclass
@@ -23,16 +24,12 @@ class SqnrAccumulator:
         expected = reference.astype(np.float64, copy=False)
         finite = np.isfinite(expected)
         expected, actual = expected[finite], other[finite].astype(np.float64, copy=False)
-        self.signal += float(np.sum(np.square(expected)))
-        self.noise += float(np.sum(np.square(actual - expected)))
+        self.signal += _squares(expected)
+        self.noise += _squares(actual - expected)
 
     def db(self) -> float | None:
-        """10 * log10(signal / noise); None when there is no noise at all. Non-finite noise gives -200."""
-        if self.noise == 0.0:
-            return None
-        if not math.isfinite(self.noise) or self.signal == 0.0:
-            return _FLOOR_DB
-        return max(10.0 * math.log10(self.signal / self.noise), _FLOOR_DB)
+        """`decibels`; None when there is no noise at all."""
+        return None if self.noise == 0.0 else decibels(self.signal, self.noise)
 
 
 def sqnr_db(reference: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> float | None:
@@ -42,13 +39,23 @@ def sqnr_db(reference: npt.NDArray[np.floating], other: npt.NDArray[np.floating]
     return accumulator.db()
 
 
-def sqnr(signal: float, noise: float) -> float:
-    """In dB, within -200..200."""
-    tiny = np.finfo(np.float64).tiny
-    return float(np.clip(10.0 * (np.log10(max(signal, tiny)) - np.log10(max(noise, tiny))), -200.0, 200.0))
+def decibels(signal: float, noise: float) -> float:
+    """10 * log10(signal / noise) of two powers, within -200..200.
+
+    No noise gives 200, or 0 where there is no signal either; noise that is not finite gives -200.
+    """
+    if noise == 0.0:
+        return _MOST_DB if signal > 0.0 else 0.0
+    if not math.isfinite(noise) or signal == 0.0:
+        return -_MOST_DB
+    return min(max(10.0 * (math.log10(signal) - math.log10(noise)), -_MOST_DB), _MOST_DB)
 
 
-def _power(values: npt.NDArray[np.float32]) -> float:
-    """Of finite values: a mask written into the output has no error."""
-    wide = values[np.isfinite(values)].astype(np.float64)
-    return float(np.dot(wide, wide))
+def power(values: npt.NDArray[np.floating]) -> float:
+    """Sum of squares of finite values: a mask written into the output has no error."""
+    return _squares(values[np.isfinite(values)].astype(np.float64))
+
+
+def _squares(wide: npt.NDArray[np.float64]) -> float:
+    flat = wide.reshape(-1)
+    return float(np.dot(flat, flat))

@@ -1,14 +1,16 @@
 """The float model in the form that quantizes well, and where integers will be put."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 
-from app.contracts.recipe import Recipe
+from app.contracts.recipe import Equalize
 from workers.quantization.channel_skew import SKEWED, channel_skew
 from workers.quantization.graph.model_file import from_message
+from workers.quantization.graph.nodes import nodes_by_name
 from workers.quantization.graph.opset import OpsetNotConvertible, raise_opset
 from workers.quantization.passes.equalize import equalize
 from workers.quantization.passes.fold_batch_norm import fold_batch_norm
@@ -17,23 +19,26 @@ from workers.quantization.passes.fold_reshape_targets import fold_reshape_target
 from workers.quantization.passes.fuse_gelu import GELU_OPSET, fuse_gelu
 from workers.quantization.passes.lift_constants import lift_constants
 from workers.quantization.passes.plain_pools import plain_pools
-from workers.quantization.placement import Placement, Schemes, place_for_onnxruntime_cpu
-from workers.quantization.scheme import UINT8_ACTIVATIONS, weight_scheme
+from workers.quantization.placement import Placement
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The float model as this target quantizes it, and where it will put integers."""
+    """The float model as a target quantizes it, and where it will put integers."""
 
     model: ir.Model
     placement: Placement
 
+    @cached_property
+    def nodes(self) -> dict[str, ir.Node]:
+        """By name. requires: nobody changes the graph any more."""
+        return nodes_by_name(self.model.graph)
 
-def prepare(model: onnx.ModelProto, recipe: Recipe, *, folder: Path | None = None) -> Prepared:
-    """Bring a float model into the form that quantizes well and decide what will become integers.
 
-    The outputs stay what they were, to rounding. folder: of its external data, which stays there; None: it has none.
-    Raises OpsetNotConvertible, NodeNotInModel.
+def prepared_graph(model: onnx.ModelProto, folder: Path | None, *, equalization: Equalize) -> ir.Model:
+    """The outputs stay what they were, to rounding. folder: of its external data; None: it has none.
+
+    Raises OpsetNotConvertible.
     """
     graph_model = lift_constants(from_message(_in_suitable_opset(model), folder))
     fold_reshape_targets(graph_model)
@@ -42,9 +47,7 @@ def prepare(model: onnx.ModelProto, recipe: Recipe, *, folder: Path | None = Non
     fold_batch_norm(graph_model)
     fold_bias_add(graph_model)
     plain_pools(graph_model)
-    if recipe.equalize != "off":
-        graph_model = _equalized(graph_model, only_if_skewed=recipe.equalize == "auto")
-    return placed(graph_model, recipe)
+    return graph_model if equalization == "off" else _equalized(graph_model, only_if_skewed=equalization == "auto")
 
 
 def _equalized(graph_model: ir.Model, *, only_if_skewed: bool) -> ir.Model:
@@ -54,17 +57,6 @@ def _equalized(graph_model: ir.Model, *, only_if_skewed: bool) -> ir.Model:
     touched = equalize(evened)
     skew = channel_skew(graph_model, evened, touched)
     return evened if touched and (not only_if_skewed or skew >= SKEWED) else graph_model
-
-
-def placed(graph_model: ir.Model, recipe: Recipe) -> Prepared:
-    """Decide anew for a graph that a pass has changed."""
-    placement = place_for_onnxruntime_cpu(
-        graph_model,
-        Schemes(UINT8_ACTIVATIONS, weight_scheme(per_channel=recipe.per_channel)),
-        op_types_to_exclude=recipe.op_types_to_exclude,
-        nodes_to_exclude=recipe.nodes_to_exclude,
-    )
-    return Prepared(graph_model, placement)
 
 
 def _in_suitable_opset(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -1,39 +1,27 @@
 """A placement and its numbers, written as standard QDQ operators."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 
-import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 from onnx_ir.passes.common import NameFixPass
 
-from workers.quantization.affine import choose_qparams
+from workers.quantization.graph.nodes import nodes_by_name
 from workers.quantization.passes.correct_bias import correct_bias
 from workers.quantization.passes.insert_qdq import insert_qdq
 from workers.quantization.placement import Placement
-from workers.quantization.ranges import Range
-from workers.quantization.rounding.rounded_weight import RoundedWeight
 from workers.targets.preparation import Prepared
+from workers.targets.target import Numbers
 
 
-def build(
-    prepared: Prepared,
-    ranges: Mapping[str, Range],
-    *,
-    rounded: Mapping[str, RoundedWeight],
-    mean_errors: Mapping[str, npt.NDArray[np.float64]] | None = None,
-) -> ir.Model:
-    """The quantized model, as standard QDQ operators that any ONNX runtime reads.
-
-    ranges: by tensor. rounded: by operator. mean_errors: by operator, what to take out of the biases.
-    """
-    qparams = {name: choose_qparams(*ranges[name], scheme) for name, scheme in prepared.placement.scheme_of.items()}
+def build(prepared: Prepared, numbers: Numbers) -> ir.Model:
+    """The quantized model, which any ONNX runtime reads."""
     candidate = prepared.model.clone()
-    nodes = {node.name: node for node in candidate.graph}
-    for name, error in (mean_errors or {}).items():
+    nodes = nodes_by_name(candidate.graph)
+    for name, error in numbers.mean_errors.items():
         correct_bias(candidate.graph, nodes[name], error)
-    insert_qdq(candidate, _with_new_biases(prepared.placement, mean_errors or {}), qparams, rounded=rounded)
+    placement = _with_new_biases(prepared.placement, numbers.mean_errors)
+    insert_qdq(candidate, placement, numbers.activations, rounded=numbers.weights)
     NameFixPass()(candidate)  # should the model use one of our names already
     return candidate
 

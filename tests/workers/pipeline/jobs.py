@@ -11,9 +11,12 @@ from onnx import TensorProto, helper, numpy_helper
 from app.contracts.objective import Benchmark, Objective
 from app.contracts.recipe import PRESETS
 from workers.pipeline.__main__ import attempt
+from workers.protocol.gathering import graph_wish
 from workers.protocol.outcome import Finished, Outcome, Quantized
 from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import QuantizeTask
+from workers.targets.onnxruntime_cpu import OnnxRuntimeCpu
+from workers.targets.preparation import Prepared
 
 n = helper.make_node
 
@@ -32,6 +35,12 @@ def done(folder: Path, model: onnx.ModelProto, calibration: Any, evaluation: Any
         benchmark=Benchmark(batch_sizes=(1,), duration_s=0.1), threads=1,
     )  # fmt: skip
     return attempt(wanted, folder, Reporter(io.StringIO()))
+
+
+def prepared_for(model: onnx.ModelProto, recipe: Any) -> Prepared:
+    """As a job with this recipe would prepare it."""
+    target = OnnxRuntimeCpu()
+    return target.prepare(model, None, graph_wish(recipe), target.schemes(per_channel=recipe.per_channel))
 
 
 def quantized(folder: Path, model: onnx.ModelProto, calibration: Any, evaluation: Any = None, **recipe: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from app.contracts.objective import Benchmark, Objective
 from app.contracts.recipe import PRESETS, Recipe
 from workers.protocol import step_keys as steps
-from workers.protocol.step_keys import steps_of
+from workers.protocol.step_keys import StepKey, StepKeys, part_key, step_keys
 from workers.protocol.tasks import QuantizeTask
 
 DIGESTS = {"model_sha256": "a" * 64, "calibration_sha256": "b" * 64, "evaluation_sha256": "c" * 64}
@@ -30,6 +30,16 @@ def task(preset: Any = "int8-accurate", *, recipe: Any = None, provenance: Any =
     return QuantizeTask(**{**fields, **changes})
 
 
+def keys_of(wanted: QuantizeTask) -> StepKeys:
+    found = step_keys(wanted)
+    assert found is not None
+    return found
+
+
+def steps_of(wanted: QuantizeTask) -> tuple[StepKey, ...]:
+    return keys_of(wanted).whole
+
+
 def shared(one: QuantizeTask, other: QuantizeTask) -> set[str]:
     return {step.name for step in set(steps_of(one)) & set(steps_of(other))}
 
@@ -45,7 +55,7 @@ def test_a_job_has_the_steps_that_its_method_takes() -> None:
 
 
 def test_a_task_that_does_not_say_what_it_works_on_has_none() -> None:
-    assert steps_of(task(provenance={}).model_copy(update={"provenance": {"model_sha256": "a"}})) == ()
+    assert step_keys(task().model_copy(update={"provenance": {"model_sha256": "a"}})) is None
 
 
 ALL = {"calibrate", "sensitivity", "search", "quantize"}
@@ -58,7 +68,6 @@ ALL = {"calibrate", "sensitivity", "search", "quantize"}
         {"objective": Objective(max_accuracy_drop=0.5)},
         {"benchmark": Benchmark(batch_sizes=(4,))},
         {"model_name": "another name for the same model"},
-        {"seed": 7},
         {"evaluation": "evaluation.npz"},
         {"recipe": {"preset": "int8-balanced"}},
     ],
@@ -74,6 +83,7 @@ def test_what_comes_after_the_candidates_or_only_names_them_influences_no_step(c
         {"provenance": {"calibration_sha256": "d" * 64}},
         {"target": "tensorrt"},
         {"threads": 2},
+        {"seed": 7},
         {"recipe": {"calibration_samples": 10}},
         {"recipe": {"equalize": "off"}},
         {"recipe": {"op_types_to_exclude": ("Conv",)}},
@@ -131,6 +141,20 @@ def test_every_choice_of_a_recipe_influences_the_candidates(field: str) -> None:
     assert "quantize" not in shared(task(), task(recipe={field: OTHER[field]}))
 
 
+def test_candidates_are_a_family_for_each_recipe_and_each_has_a_key_by_its_name() -> None:
+    one, other = keys_of(task()).candidates, keys_of(task(recipe={"bias_correction": False})).candidates
+    assert one != other
+    assert one == keys_of(task(recipe={"preset": "int8-fast"})).candidates
+    keys = {part_key(family, part) for family in (one, other) for part in ("a", "b")}
+    assert len(keys) == 4
+    assert keys.isdisjoint({one, other, *(step.key for step in steps_of(task()))})
+
+
+def test_what_a_method_does_not_read_influences_none_of_its_steps() -> None:
+    for changes in ({"threads": 2}, {"seed": 7}):
+        assert shared(task("int8-dynamic"), task("int8-dynamic", **changes)) == {"quantize"}
+
+
 @pytest.mark.parametrize("name", ["calibrate", "sensitivity", "search", "quantize"])
 def test_new_code_of_a_step_makes_it_and_all_that_follow_be_done_again(
     name: str, monkeypatch: pytest.MonkeyPatch
@@ -150,8 +174,9 @@ def test_another_release_of_a_runtime_makes_everything_be_done_again(monkeypatch
 
 def test_keys_are_the_same_in_every_process() -> None:
     code = (
-        "import sys; from workers.protocol.tasks import QuantizeTask; from workers.protocol.step_keys import steps_of\n"
-        "print(*[s.key for s in steps_of(QuantizeTask.model_validate_json(sys.stdin.read()))])\n"
+        "import sys\nfrom workers.protocol.step_keys import step_keys\n"
+        "from workers.protocol.tasks import QuantizeTask\n"
+        "print(*[s.key for s in step_keys(QuantizeTask.model_validate_json(sys.stdin.read())).whole])\n"
         "assert not {'numpy', 'onnx', 'onnxruntime', 'torch', 'safetensors'} & set(sys.modules)"
     )
     done = subprocess.run(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -25,6 +26,7 @@ from workers.pipeline.__main__ import attempt
 from workers.protocol.events import EVENT, ReusedEvent, StepEvent
 from workers.protocol.outcome import Finished
 from workers.protocol.reporter import Reporter
+from workers.protocol.step_keys import step_file_name
 from workers.protocol.tasks import QuantizeTask
 from workers.supervision import steps as module
 from workers.supervision.heartbeat import LeaseLost
@@ -81,19 +83,19 @@ def task(job_id: str, **recipe: Any) -> QuantizeTask:
     )  # fmt: skip
 
 
-def finish(steps: Steps, name: Any, content: bytes = b"result") -> None:
+def finish(steps: Steps, name: Any, content: bytes = b"result", *, part: str | None = None) -> None:
     """What the process does when it has finished a step."""
-    folder = steps.scratch / "steps"
+    folder, file = steps.scratch / "steps", step_file_name(name, part)
     folder.mkdir(exist_ok=True)
-    (folder / f"{name}.safetensors").write_bytes(content)
-    steps.take(StepEvent(name=name, file=f"{name}.safetensors"))
+    (folder / file).write_bytes(content)
+    steps.take(StepEvent(name=name, part=part, file=file))
 
 
 def brought(steps: Steps) -> dict[str, bytes]:
-    names = steps.bring()
-    found = {p.name.partition(".")[0]: p.read_bytes() for p in (steps.scratch / "steps").iterdir()}
-    assert set(names) == set(found)
-    return found
+    files = steps.bring()
+    found = {p.name: p.read_bytes() for p in (steps.scratch / "steps").iterdir()}
+    assert sorted(files) == sorted(found)
+    return {name.removesuffix(".safetensors"): content for name, content in found.items()}
 
 
 def rows(sessions: sessionmaker[Session]) -> list[JobStep]:
@@ -122,8 +124,11 @@ def test_a_finished_step_is_there_for_the_next_job(make_steps: MakeSteps, sessio
 def test_candidates_stand_for_all_that_came_before_them(make_steps: MakeSteps) -> None:
     first = make_steps()
     finish(first, "calibrate", b"statistics")
-    finish(first, "quantize", b"models")
-    assert brought(make_steps()) == {"quantize": b"models"}
+    finish(first, "candidate", b"one model", part="one")
+    finish(first, "candidate", b"two models", part="two")
+    finish(first, "quantize", b"both")
+    models = {"candidate.one": b"one model", "candidate.two": b"two models"}
+    assert brought(make_steps()) == {**models, "quantize": b"both"}
     assert brought(make_steps(bias_correction=True)) == {"calibrate": b"statistics"}
     assert brought(make_steps(rounding="gptq")) == {}
 
@@ -136,6 +141,7 @@ def test_what_the_process_skipped_is_shown_with_the_job_that_did_it(
     second.bring()
     second.take(ReusedEvent(name="calibrate"))
     second.take(ReusedEvent(name="quantize"))  # it cannot have had that from us
+    second.take(ReusedEvent(name="candidate", part="one"))  # nor that
     assert shown(sessions, second) == [{"step": "calibrate", "job_id": first.held.job.id}]
     with sessions.begin() as session:
         session.execute(give_back(second.held.lease))
@@ -159,9 +165,53 @@ def test_a_result_that_was_lost_or_damaged_is_not_there_and_the_next_one_takes_i
 def test_candidates_that_were_lost_leave_the_statistics(make_steps: MakeSteps, store: DirectoryStore) -> None:
     first = make_steps()
     finish(first, "calibrate", b"statistics")
-    finish(first, "quantize", b"lost")
+    finish(first, "candidate", b"lost", part="one")
+    finish(first, "quantize", b"one")
     store.delete(tenant_id=DEFAULT_TENANT_ID, sha256=hashlib.sha256(b"lost").hexdigest())
-    assert brought(make_steps()) == {"calibrate": b"statistics"}
+    assert brought(make_steps()) == {"calibrate": b"statistics", "quantize": b"one"}
+
+
+def test_a_job_that_died_leaves_the_candidates_that_it_had(
+    make_steps: MakeSteps, sessions: sessionmaker[Session]
+) -> None:
+    first, second = make_steps(), make_steps()
+    finish(first, "calibrate", b"statistics")
+    for part in ("one", "two"):
+        finish(first, "candidate", part.encode(), part=part)
+    found = {"calibrate": b"statistics", "candidate.one": b"one", "candidate.two": b"two"}
+    assert brought(second) == found
+    for part in ("one", "two"):
+        second.take(ReusedEvent(name="candidate", part=part))
+    assert shown(sessions, second) == [{"step": "candidate", "job_id": first.held.job.id}]
+    assert brought(make_steps(bias_correction=True)) == {"calibrate": b"statistics"}  # they are of another recipe
+
+
+def test_candidates_are_not_shown_beside_the_step_that_stands_for_them(
+    make_steps: MakeSteps, sessions: sessionmaker[Session]
+) -> None:
+    first, second = make_steps(), make_steps()
+    finish(first, "candidate", part="one")
+    finish(first, "quantize", b"one")
+    second.bring()
+    second.take(ReusedEvent(name="candidate", part="one"))
+    second.take(ReusedEvent(name="quantize"))
+    assert shown(sessions, second) == [{"step": "quantize", "job_id": first.held.job.id}]
+
+
+def test_there_is_an_end_to_the_candidates_that_a_process_may_name(
+    make_steps: MakeSteps, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_PARTS", 2)
+    steps = make_steps()
+    for part in ("one", "two", "three", "two"):
+        finish(steps, "candidate", part.encode(), part=part)
+    assert sorted(row.part or "" for row in rows(sessions)) == ["one", "two"]
+
+
+@pytest.mark.parametrize("part", ["", "../x", "a/b", "A", "x" * 65])
+def test_a_part_has_a_plain_name(part: str) -> None:
+    with pytest.raises(ValidationError):
+        StepEvent(name="candidate", part=part, file="candidate.safetensors")
 
 
 def test_another_tenant_shares_nothing(make_steps: MakeSteps, sessions: sessionmaker[Session]) -> None:
@@ -196,6 +246,7 @@ def test_what_is_not_a_file_of_the_steps_is_not_kept(
     steps.take(StepEvent(name="calibrate", file="calibrate.safetensors"))
     steps.take(StepEvent(name="calibrate", file="../secret"))
     steps.take(StepEvent(name="search", file="search.safetensors"))  # no step of this job
+    steps.take(StepEvent(name="calibrate", part="one", file="calibrate.one.safetensors"))  # which has no parts
     (folder / "calibrate.safetensors").unlink()
     monkeypatch.setattr(module, "MAX_KEPT_BYTES", 3)
     finish(steps, "calibrate", b"four")

@@ -4,31 +4,33 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from app.contracts.recipe import PRESETS, Recipe
+from tests.workers.pipeline.jobs import prepared_for
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
+from workers.quantization.affine import choose_qparams
 from workers.quantization.error_metrics import sqnr_db
-from workers.quantization.executor.onnxruntime_session import Session
+from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
 from workers.quantization.executor.protocol import RuntimeRefused
 from workers.quantization.graph.constants import float_constant_of
 from workers.quantization.graph.observation import with_observed_outputs
 from workers.quantization.rounding.rounded_weight import RoundedWeight, round_weight
 from workers.quantization.scheme import weight_scheme
-from workers.targets.onnxruntime_cpu import runtime_form
-from workers.targets.preparation import Prepared, prepare
+from workers.targets.onnxruntime_cpu import OnnxRuntimeCpu
+from workers.targets.preparation import Prepared
 from workers.targets.qdq_form import build
 from workers.targets.stamp import stamped
+from workers.targets.target import Form, Numbers
 
 RECIPE = PRESETS["int8-fast"]
 
 
 def weights_of(prepared: Prepared) -> Any:
     """(weight, axis) by operator."""
-    nodes = {node.name: node for node in prepared.model.graph}
+    nodes = prepared.nodes
     sites = [site for site in prepared.placement.weights if site.op_type != "Gather"]
     return {s.node: (float_constant_of(nodes[s.node].inputs[s.weight_input]), s.axis) for s in sites}
 
@@ -40,12 +42,13 @@ def rounded_weight(weight: Any, axis: int, recipe: Recipe) -> RoundedWeight:
 
 def quantized(model: onnx.ModelProto, feeds: Any, recipe: Any = RECIPE) -> Any:
     """The QDQ model with ranges from `feeds`."""
-    prepared = prepare(model, recipe)
+    prepared = prepared_for(model, recipe)
     graph, names = with_observed_outputs(prepared.model, prepared.placement.observed)
-    values = {**feeds, **Session(graph.SerializeToString(), threads=1).run(feeds, names)}
-    ranges = {name: (float(values[name].min()), float(values[name].max())) for name in prepared.placement.observed}
+    values = {**feeds, **OnnxRuntimeSession(graph.SerializeToString(), threads=1).run(feeds, names)}
+    schemes = prepared.placement.scheme_of
+    fits = {name: choose_qparams(values[name].min(), values[name].max(), s) for name, s in schemes.items()}
     rounded = {name: rounded_weight(*found, recipe) for name, found in weights_of(prepared).items()}
-    built = stamped(build(prepared, ranges, rounded=rounded), {"lowbit.version": "1"})
+    built = stamped(build(prepared, Numbers(fits, rounded)), {"lowbit.version": "1"})
     onnx.checker.check_model(built, full_check=True)
     return built
 
@@ -60,7 +63,7 @@ def optimised_operators(model: onnx.ModelProto, folder: Path) -> Counter[str]:
 
 
 def outputs(model: onnx.ModelProto, feeds: Any) -> Any:
-    return next(iter(Session(model.SerializeToString(), threads=1).run(feeds).values()))
+    return next(iter(OnnxRuntimeSession(model.SerializeToString(), threads=1).run(feeds).values()))
 
 
 def images(n: int = 16) -> Any:
@@ -186,38 +189,45 @@ def test_a_correction_moves_the_outputs_mean_and_its_bias_is_of_integers() -> No
     model = model_of(
         [n("Gemm", ["x", "w"], ["y"], name="head", transB=1)], weights, inputs={"x": ["n", 16]}, outputs={"y": ["n", 4]}
     )
-    prepared = prepare(model, RECIPE)
+    prepared = prepared_for(model, RECIPE)
     rounded = {name: rounded_weight(*found, RECIPE) for name, found in weights_of(prepared).items()}
     x = {"x": np.random.default_rng(1).normal(size=(50, 16)).astype(np.float32)}
     mean_error = np.array([0.5, -0.25, 0.0, 3.0])
+    fits = {"x": choose_qparams(-4.0, 4.0, prepared.placement.scheme_of["x"])}
     plain, corrected = (
-        stamped(build(prepared, {"x": (-4.0, 4.0)}, RECIPE, rounded=rounded, mean_errors=errors), {})
-        for errors in (None, {"head": mean_error})
+        stamped(build(prepared, Numbers(fits, rounded, errors)), {}) for errors in ({}, {"head": mean_error})
     )
     moved = (outputs(plain, x) - outputs(corrected, x)).astype(np.float64)
     np.testing.assert_allclose(moved, np.broadcast_to(mean_error, moved.shape), atol=1e-4)
     assert [t.data_type for t in corrected.graph.initializer if t.name == "head_bias_quantized"] == [TensorProto.INT32]
 
 
+def forms_of(model: onnx.ModelProto) -> list[Form]:
+    """With ranges of -4 to 4."""
+    prepared = prepared_for(model, RECIPE)
+    rounded = {name: rounded_weight(*found, RECIPE) for name, found in weights_of(prepared).items()}
+    fits = {name: choose_qparams(-4.0, 4.0, scheme) for name, scheme in prepared.placement.scheme_of.items()}
+    return list(OnnxRuntimeCpu().forms(prepared, Numbers(fits, rounded)))
+
+
 def test_only_products_have_a_form_of_the_runtimes_own() -> None:
+    portable, own = forms_of(two_matmuls())
+    assert (portable.key, own.key, own.label) == ("", "ort", "ONNX Runtime's form")
+    assert [node.op_type for node in own.model.graph].count("MatMulIntegerToFloat") == 2
     x = {"x": np.random.default_rng(8).normal(size=(4, 5, 16)).astype(np.float32)}
-    portable = quantized(two_matmuls(), x)
-    own = runtime_form(ir.from_proto(portable))
-    assert own is not None
-    fused = stamped(own, {})
-    assert [node.op_type for node in fused.graph.node].count("MatMulIntegerToFloat") == 2
-    np.testing.assert_allclose(outputs(fused, x), outputs(portable, x), rtol=1e-4, atol=1e-4)
-    assert runtime_form(ir.from_proto(quantized(residual_cnn(), images()))) is None
+    plain, fused = (outputs(stamped(form.model, {}), x) for form in (portable, own))
+    np.testing.assert_allclose(fused, plain, rtol=1e-4, atol=1e-4)
+    assert [form.key for form in forms_of(residual_cnn())] == [""]
 
 
 @pytest.mark.parametrize("broken", [b"", b"not a model", residual_cnn().SerializeToString()[:500]])
 def test_what_the_runtime_cannot_load_is_a_fact_with_one_line(broken: Any) -> None:
     with pytest.raises(RuntimeRefused) as refused:
-        Session(broken, threads=1)
+        OnnxRuntimeSession(broken, threads=1)
     assert "\n" not in str(refused.value)
 
 
 def test_data_that_does_not_fit_is_refused_at_run_time() -> None:
-    session = Session(residual_cnn().SerializeToString(), threads=1)
+    session = OnnxRuntimeSession(residual_cnn().SerializeToString(), threads=1)
     with pytest.raises(RuntimeRefused):
         session.run({"x": np.zeros((1, 4, 8, 8), np.float32)})

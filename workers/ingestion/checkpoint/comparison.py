@@ -7,18 +7,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from app.contracts.problem import quoted, refuse
 from workers.ingestion.checkpoint.interface import Interface
-from workers.quantization.executor.runtime_errors import refusal
+from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
+from workers.quantization.executor.protocol import RuntimeRefused
 
 Array = npt.NDArray[Any]
 
 MAX_DIFFERENCE = 1e-4
 """Of the largest value of an output."""
-
-_FATAL_ONLY = 4
 
 
 @dataclass(frozen=True)
@@ -37,19 +35,13 @@ def compare(path: Path, interface: Interface, expected: Sequence[Expected]) -> N
 
 
 def _answers(path: Path, interface: Interface, expected: Sequence[Expected]) -> list[list[Array]]:
-    options = ort.SessionOptions()
-    options.log_severity_level = _FATAL_ONLY
-    # the file as it is written: what the runtime would rewrite is judged where it is measured
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        return [session.run(list(interface.outputs), dict(one.batch)) for one in expected]
-    except Exception as error:
-        refused = refusal(error)
-        if isinstance(refused, MemoryError):
-            raise refused from error
+        # the file as it is written: what the runtime would rewrite is judged where it is measured
+        session = OnnxRuntimeSession(path, threads=0, optimized=False)
+        return [list(session.run(one.batch, interface.outputs).values()) for one in expected]
+    except RuntimeRefused as refused:
         detail = f"ONNX Runtime does not run the exported model: {quoted(refused.reason)}"
-        raise refuse("export_failed", detail) from error
+        raise refuse("export_failed", detail) from refused
 
 
 def _compare(name: str, found: Array, expected: Array) -> None:

@@ -12,7 +12,7 @@ from app.contracts.problem import quoted, refuse
 from app.contracts.status import Stage
 from workers.ingestion.program.rebuilding import rebuild
 from workers.protocol.reporter import Reporter
-from workers.quantization.executor.onnxruntime_session import Session
+from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
 from workers.quantization.executor.protocol import RuntimeRefused
 
 TOLERANCE = 1e-4
@@ -87,7 +87,7 @@ def _export(program: torch.export.ExportedProgram, model: Path) -> None:
 
 def _compare(program: torch.export.ExportedProgram, model: Path, inputs: tuple[torch.Tensor, ...]) -> None:
     try:
-        session = Session(model.read_bytes(), threads=1)
+        session = OnnxRuntimeSession(model.read_bytes(), threads=1)
         feeds = {name: tensor.numpy() for name, tensor in zip(session.inputs, inputs, strict=True)}
         given = list(session.run(feeds).values())
     except (RuntimeRefused, ValueError) as error:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +16,6 @@ from workers.protocol.tasks import QuantizeTask
 from workers.quantization.graph.format_check import check_graph
 from workers.quantization.graph.model_file import files_of, fits_one_file, save_model
 from workers.quantization.graph.skeleton import without_weights
-from workers.targets.onnxruntime_cpu import runtime_form
 from workers.targets.stamp import STAMP_PREFIX, restamped, stamped
 
 
@@ -42,10 +41,20 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Produced:
-    """The candidates of a job, and what ran the float model to calibrate them."""
+    """Candidates, and what ran the float model to calibrate them."""
 
     candidates: tuple[Candidate, ...]
     calibrated_by: str | None = None
+
+
+def written(drafts: Sequence[Draft], task: QuantizeTask, folder: Path) -> tuple[Candidate, ...]:
+    """Every draft as a file; one that is not portable has the file before it beside it."""
+    found: list[Candidate] = []
+    portable = None
+    for draft in drafts:
+        found.append(write_candidate(draft, task, folder, portable=None if draft.is_portable else portable))
+        portable = found[-1] if draft.is_portable else portable
+    return tuple(found)
 
 
 def write_candidate(draft: Draft, task: QuantizeTask, folder: Path, *, portable: Candidate | None = None) -> Candidate:
@@ -101,12 +110,3 @@ def facts_of(task: QuantizeTask, *, label: str, percentile: float | None) -> Map
     else:
         facts["variant"] = label
     return {f"{STAMP_PREFIX}{key}": value for key, value in facts.items()}
-
-
-def _written(draft: Draft, task: QuantizeTask, folder: Path) -> list[Candidate]:
-    portable = write_candidate(draft, task, folder)
-    fused = runtime_form(draft.model) if task.recipe.runtime_form else None
-    if fused is None:
-        return [portable]
-    own = replace(draft, key=f"{draft.key}_ort", label=f"{draft.label}, ONNX Runtime's form", model=fused)
-    return [portable, write_candidate(own, task, folder, portable=portable)]

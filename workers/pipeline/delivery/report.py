@@ -10,7 +10,7 @@ from workers.quantization.graph.model_file import files_of
 REPORT_FILE = "report.json"
 
 
-def _files(candidates: tuple[Candidate, ...]) -> tuple[OutputFile, ...]:
+def output_files(candidates: tuple[Candidate, ...]) -> tuple[OutputFile, ...]:
     """A form that only one runtime reads is never delivered without the portable one beside it."""
     models = [(path, c.key) for c in candidates for path in (c.path, c.portable) if path is not None]
     files = [_file(path, "model", key) for path, key in models]

@@ -9,8 +9,8 @@ from app.contracts.result import BatchBenchmark, Latency
 from workers.pipeline.evaluation.interleaving import interleave
 from workers.pipeline.feeding.feeder import Feeder
 from workers.protocol.reporter import Reporter
-from workers.quantization.executor.onnxruntime_session import Session
 from workers.quantization.executor.protocol import RuntimeRefused
+from workers.targets.target import Session
 
 Benchmarks = dict[str, tuple[BatchBenchmark, ...]]
 

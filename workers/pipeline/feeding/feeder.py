@@ -13,7 +13,6 @@ from workers.pipeline.feeding.fitting import refuse_misfit
 from workers.pipeline.feeding.index_limits import refuse_beyond
 from workers.pipeline.feeding.padding import PaddingReader, padding_reader
 from workers.protocol.reporter import Reporter
-from workers.quantization.executor.onnxruntime_session import Session
 from workers.quantization.executor.protocol import Executor, RuntimeRefused
 
 _MOST_ROWS = 8
@@ -79,7 +78,7 @@ def feeder_for(model: ModelInspection, samples: Samples, reporter: Reporter) -> 
     return Feeder(samples, tuple(spec.name for spec in model.inputs), fixed, padding_reader(model))
 
 
-def fitting_rows(session: Executor | Session, feeder: Feeder, reporter: Reporter) -> int:
+def fitting_rows(session: Executor, feeder: Feeder, reporter: Reporter) -> int:
     """How many rows to run at a time: found by running one, and then as many as the memory allows."""
     if feeder.fixed_batch is not None:
         return feeder.fixed_batch

@@ -8,31 +8,36 @@ import onnx
 from app.contracts.inspection import TargetCoverage
 from app.contracts.problem import quoted
 from app.contracts.recipe import RecipeRequest
+from workers.protocol.gathering import graph_wish
 from workers.quantization.graph.opset import OpsetNotConvertible
-from workers.quantization.placement import Placement, place_for_tensorrt
-from workers.targets import onnxruntime_cpu
-from workers.targets.preparation import Prepared, prepare
+from workers.quantization.placement import place_for_tensorrt
+from workers.targets.known import TARGETS
+from workers.targets.preparation import Prepared
 
 _MOST_REASONS = 20
 
 
 def coverage_of(model: onnx.ModelProto, folder: Path) -> dict[str, TargetCoverage]:
     """By target. Empty for a model that cannot be brought to the opset that int8 needs. folder: of external data."""
+    recipe = RecipeRequest().resolve()
     try:
-        prepared = prepare(model, RecipeRequest().resolve(), folder=folder)
+        found = {
+            target.name: target.prepare(
+                model, folder, graph_wish(recipe), target.schemes(per_channel=recipe.per_channel)
+            )
+            for target in TARGETS
+        }
     except OpsetNotConvertible:
         return {}
-    placements = {
-        onnxruntime_cpu.NAME: prepared.placement,
-        "tensorrt": place_for_tensorrt(prepared.model),
-    }
-    return {target: _covered(prepared, placement) for target, placement in placements.items()}
+    graph = found[TARGETS[0].name].model
+    found["tensorrt"] = Prepared(graph, place_for_tensorrt(graph))
+    return {name: _covered(prepared) for name, prepared in found.items()}
 
 
-def _covered(prepared: Prepared, placement: Placement) -> TargetCoverage:
+def _covered(prepared: Prepared) -> TargetCoverage:
     """An operator is one that a user may expect to see quantized."""
-    nodes = {node.name: node for node in prepared.model.graph}
-    weights = {nodes[site.node].inputs[site.weight_input] for site in placement.weights}
+    placement = prepared.placement
+    weights = {prepared.nodes[site.node].inputs[site.weight_input] for site in placement.weights}
     reasons = Counter(quoted(d.reason) for d in placement.decisions if not d.quantized)
     return TargetCoverage(
         operators_quantized=sum(d.quantized for d in placement.decisions),

@@ -13,14 +13,14 @@ import onnx
 from app.contracts.inspection import Estimate, TargetCoverage
 from workers.ingestion.onnx_model.walk import every_tensor
 from workers.quantization.graph.skeleton import is_external, tensor_bytes
-from workers.targets import onnxruntime_cpu
+from workers.targets.known import TARGETS
 
 _PROCESS_BYTES = 300 << 20
 
 
 def estimate_of(model: onnx.ModelProto, coverage: dict[str, TargetCoverage]) -> Estimate | None:
     """None where the target would quantize nothing."""
-    covered = coverage.get(onnxruntime_cpu.NAME)
+    covered = coverage.get(TARGETS[0].name)
     if covered is None or not covered.parameters_quantized:
         return None
     tensors = list(every_tensor(model))

@@ -12,7 +12,7 @@ from workers.pipeline.inspection.multiplications import multiplications_per_samp
 from workers.protocol.outcome import ModelInspected
 from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import OUTPUT_FOLDER, InspectModelTask
-from workers.quantization.executor.onnxruntime_session import Session
+from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
 from workers.quantization.executor.protocol import RuntimeRefused
 
 
@@ -22,7 +22,7 @@ def inspect_model(task: InspectModelTask, scratch: Path, reporter: Reporter) -> 
     output.mkdir(exist_ok=True)
     found = ingest(task, scratch, output, reporter)
     try:
-        Session(output / MODEL_FILE, threads=1, optimized=False)
+        OnnxRuntimeSession(output / MODEL_FILE, threads=1, optimized=False)
     except RuntimeRefused as error:
         raise refuse("model_not_runnable", quoted(error.reason)) from error
     inspection = describe(found.model)

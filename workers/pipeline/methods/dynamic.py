@@ -1,17 +1,18 @@
-"""Methods that need no statistics: ONNX Runtime's dynamic int8, and a cast to float16."""
+"""Dynamic int8: weights in integers, the ranges of their inputs found at run time. Needs no statistics."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 
 from app.contracts.problem import quoted, refuse
+from app.contracts.recipe import Recipe
 from app.contracts.result import LayerReport
-from workers.pipeline.delivery.candidates import Produced, write_candidate
-from workers.pipeline.methods.float16 import _float16
-from workers.pipeline.methods.method import Draft
-from workers.protocol.reporter import Reporter
-from workers.protocol.tasks import QuantizeTask
+from app.contracts.status import Stage
+from workers.pipeline.desk import Desk
+from workers.pipeline.methods.method import Draft, Proposal
+from workers.pipeline.original import Original
 from workers.quantization.dynamic import DynamicQuantizationFailed, NothingQuantized, names_left, quantize_dynamic
 from workers.quantization.graph.model_file import from_message
 from workers.quantization.graph.opset import raise_opset
@@ -19,28 +20,36 @@ from workers.quantization.graph.skeleton import tensor_bytes
 from workers.quantization.graph.weighted_operators import is_candidate
 from workers.quantization.passes.lift_constants import lift_constants
 from workers.quantization.passes.quantize_products import quantize_products
+from workers.targets.target import Target
 
 _MOST_FOR_THE_TOOL = 256 << 20
 """Bytes of weights. ONNX Runtime's dynamic quantizer takes eight times as much memory."""
 
 
-def plain_candidates(
-    model: onnx.ModelProto, model_folder: Path, task: QuantizeTask, folder: Path, reporter: Reporter
-) -> Produced:
-    """One candidate. model_folder: where the model's external data lies. Raises ProblemFound."""
-    source = lift_constants(from_message(raise_opset(model), model_folder))
-    if task.recipe.method == "float16":
-        draft = _float16(source, task, reporter)
-    elif sum(map(tensor_bytes, model.graph.initializer)) > _MOST_FOR_THE_TOOL:
-        draft = _dynamic_by_weight(source, task)
-    else:
-        draft = _dynamic(source, task)
-    return Produced((write_candidate(draft, task, folder),))
+class Dynamic:
+    def proposals(self, recipe: Recipe) -> tuple[Proposal, ...]:
+        return (Proposal(recipe=recipe),)
+
+    def begin(self, recipe: Recipe, model: onnx.ModelProto, folder: Path, target: Target) -> "DynamicMaker":  # noqa: ARG002  one form for all
+        return DynamicMaker(model, folder)
 
 
-def _dynamic_by_weight(source: ir.Model, task: QuantizeTask) -> Draft:
+@dataclass(frozen=True)
+class DynamicMaker:
+    model: onnx.ModelProto
+    folder: Path
+    """Where the model's external data lies."""
+    stage: Stage = Stage.QUANTIZE
+    calibrated_by: str | None = None
+
+    def make(self, proposal: Proposal, original: Original, desk: Desk) -> tuple[Draft, ...]:  # noqa: ARG002  no data is needed
+        source = lift_constants(from_message(raise_opset(self.model), self.folder))
+        large = sum(map(tensor_bytes, self.model.graph.initializer)) > _MOST_FOR_THE_TOOL
+        return (_dynamic_by_weight(source, proposal.recipe) if large else _dynamic(source, proposal.recipe),)
+
+
+def _dynamic_by_weight(source: ir.Model, recipe: Recipe) -> Draft:
     """For a model too large for ONNX Runtime's tool."""
-    recipe = task.recipe
     candidates = [node for node in source.graph if is_candidate(node)]
     excluded = {node.name or "" for node in source.graph if node.op_type in recipe.op_types_to_exclude}
     done = quantize_products(
@@ -57,8 +66,7 @@ def _dynamic_by_weight(source: ir.Model, task: QuantizeTask) -> Draft:
     return Draft("dynamic", "int8 dynamic", "dynamic", "int8", None, source, layers)
 
 
-def _dynamic(model: ir.Model, task: QuantizeTask) -> Draft:
-    recipe = task.recipe
+def _dynamic(model: ir.Model, recipe: Recipe) -> Draft:
     source = ir.to_proto(model)
     excluded = [n.name for n in source.graph.node if n.op_type in recipe.op_types_to_exclude]
     try:

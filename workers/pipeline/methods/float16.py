@@ -1,34 +1,61 @@
-"""A cast to float16."""
+"""A cast to float16: no integers, no statistics."""
 
-import onnx_ir as ir
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
 
 from app.contracts.problem import quoted, refuse
+from app.contracts.recipe import Recipe
 from app.contracts.result import LayerReport
-from workers.pipeline.methods.method import Draft
-from workers.protocol.reporter import Reporter
-from workers.protocol.tasks import QuantizeTask
+from app.contracts.status import Stage
+from workers.pipeline.desk import Desk
+from workers.pipeline.methods.method import Draft, Proposal
+from workers.pipeline.original import Original
+from workers.quantization.graph.model_file import from_message
+from workers.quantization.graph.opset import raise_opset
 from workers.quantization.graph.weighted_operators import is_candidate
 from workers.quantization.passes.float16 import TypesUnknown, cast_to_float16
+from workers.quantization.passes.lift_constants import lift_constants
+from workers.targets.target import Target
 
 _MOST_WARNINGS = 8
 
 
-def _float16(cast: ir.Model, task: QuantizeTask, reporter: Reporter) -> Draft:
-    excluded = {n.name or "" for n in cast.graph if n.op_type in task.recipe.op_types_to_exclude}
-    try:
-        report = cast_to_float16(cast, nodes_to_keep={*task.recipe.nodes_to_exclude, *excluded})
-    except TypesUnknown as error:
-        raise refuse("onnx_invalid", quoted(str(error))) from error
-    for name, misfits in list(report.misfits.items())[:_MOST_WARNINGS]:
-        reporter.warn("float16_misfit", f"{quoted(name)}: {'; '.join(str(m) for m in misfits)}")
-    layers = tuple(
-        LayerReport(
-            node=n.name or "",
-            op_type=n.op_type,
-            quantized=n.name not in report.kept,
-            reason=report.kept.get(n.name or "", "float16."),
+class Float16:
+    def proposals(self, recipe: Recipe) -> tuple[Proposal, ...]:
+        return (Proposal(recipe=recipe),)
+
+    def begin(self, recipe: Recipe, model: onnx.ModelProto, folder: Path, target: Target) -> "Float16Maker":  # noqa: ARG002  one form for all
+        return Float16Maker(model, folder)
+
+
+@dataclass(frozen=True)
+class Float16Maker:
+    model: onnx.ModelProto
+    folder: Path
+    """Where the model's external data lies."""
+    stage: Stage = Stage.QUANTIZE
+    calibrated_by: str | None = None
+
+    def make(self, proposal: Proposal, original: Original, desk: Desk) -> tuple[Draft, ...]:  # noqa: ARG002  no data is needed
+        recipe = proposal.recipe
+        cast = lift_constants(from_message(raise_opset(self.model), self.folder))
+        excluded = {n.name or "" for n in cast.graph if n.op_type in recipe.op_types_to_exclude}
+        try:
+            report = cast_to_float16(cast, nodes_to_keep={*recipe.nodes_to_exclude, *excluded})
+        except TypesUnknown as error:
+            raise refuse("onnx_invalid", quoted(str(error))) from error
+        for name, misfits in list(report.misfits.items())[:_MOST_WARNINGS]:
+            desk.reporter.warn("float16_misfit", f"{quoted(name)}: {'; '.join(str(m) for m in misfits)}")
+        layers = tuple(
+            LayerReport(
+                node=n.name or "",
+                op_type=n.op_type,
+                quantized=n.name not in report.kept,
+                reason=report.kept.get(n.name or "", "float16."),
+            )
+            for n in cast.graph
+            if is_candidate(n) or n.name in report.kept
         )
-        for n in cast.graph
-        if is_candidate(n) or n.name in report.kept
-    )
-    return Draft("float16", "float16", "float16", "float16", None, cast, layers)
+        return (Draft("float16", "float16", "float16", "float16", None, cast, layers),)

@@ -1,43 +1,50 @@
-"""From figures to the job's outcome."""
+"""From what was counted and timed to the job's outcome."""
 
 import platform
+from dataclasses import dataclass
 
+from app.contracts.objective import Objective
 from app.contracts.result import Environment, QuantizeOutcome, VariantOutcome
-from workers.pipeline.delivery.candidates import Candidate, Produced, lowbit_version
-from workers.pipeline.delivery.report import _files
+from workers.pipeline.delivery.candidates import Produced, lowbit_version
+from workers.pipeline.delivery.report import output_files
 from workers.pipeline.evaluation.benchmark import Benchmarks
-from workers.pipeline.evaluation.comparison import Evaluation
-from workers.pipeline.original import _Baseline
+from workers.pipeline.evaluation.tally import TopOneTally
+from workers.pipeline.original import Original
 from workers.pipeline.search.choice import choose, pareto_front
+from workers.pipeline.search.judging import Tallies
 from workers.pipeline.search.variants import BASELINE, baseline_variant, candidate_variant
 from workers.pipeline.search.verdict import verdict
 from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import QuantizeTask
-from workers.targets import onnxruntime_cpu
-from workers.targets.processor import cpu_has_vnni, cpu_model
+from workers.targets.target import Target
 
 
-def _variants(
-    baseline: _Baseline,
-    candidates: tuple[Candidate, ...],
-    evaluation: Evaluation,
-    timings: Benchmarks,
-    task: QuantizeTask,
-) -> tuple[VariantOutcome, ...]:
-    return (
-        baseline_variant(baseline.size_bytes, evaluation, timings[BASELINE]),
-        *(candidate_variant(c, evaluation, timings[c.key], task.objective) for c in candidates),
-    )
+@dataclass(frozen=True)
+class Measured:
+    """All figures of a job, and what they are of."""
+
+    original: Original
+    produced: Produced
+    tallies: Tallies
+    timings: Benchmarks
+
+    def variants(self, objective: Objective) -> tuple[VariantOutcome, ...]:
+        """The float model first. What was counted of it is the same in every tally."""
+        any_tally = next(iter(self.tallies.values()), TopOneTally())
+        return (
+            baseline_variant(self.original.size_bytes, any_tally, self.timings[BASELINE]),
+            *(
+                candidate_variant(c, self.tallies.get(c.key, TopOneTally()), self.timings[c.key], objective)
+                for c in self.produced.candidates
+            ),
+        )
 
 
-def _conclude(
-    variants: tuple[VariantOutcome, ...],
-    produced: Produced,
-    task: QuantizeTask,
-    reporter: Reporter,
-) -> QuantizeOutcome:
+def conclude(measured: Measured, task: QuantizeTask, target: Target, reporter: Reporter) -> QuantizeOutcome:
+    variants = measured.variants(task.objective)
+    candidates = measured.produced.candidates
     # all portable candidates are one graph, and so are those in the runtime's own form
-    graphs = {c.key: c.portable is None for c in produced.candidates}
+    graphs = {c.key: c.portable is None for c in candidates}
     best, outcome = choose(variants, task.objective, graphs=graphs)
     chosen = next(v for v in variants if v.key == best)
     return QuantizeOutcome(
@@ -46,20 +53,17 @@ def _conclude(
         best=best,
         pareto=pareto_front(variants),
         variants=variants,
-        files=_files(produced.candidates),
+        files=output_files(candidates),
         layers=chosen.layers,
         recipe=task.recipe,
-        environment=_environment(task, produced.calibrated_by),
+        environment=_environment(task, target, measured.produced.calibrated_by),
         warnings=tuple(reporter.warnings),
     )
 
 
-def _environment(task: QuantizeTask, calibrated_by: str | None) -> Environment:
+def _environment(task: QuantizeTask, target: Target, calibrated_by: str | None) -> Environment:
     return Environment(
-        runtime="onnxruntime",
-        runtime_version=onnxruntime_cpu.runtime_version(),
-        cpu=cpu_model(),
-        cpu_has_vnni=cpu_has_vnni(),
+        **target.facts()._asdict(),
         threads=task.threads,
         calibrated_by=calibrated_by,
         python=platform.python_version(),

@@ -6,23 +6,23 @@ from app.contracts.objective import Objective
 from app.contracts.problem import quoted
 from app.contracts.result import BatchBenchmark, LayerReport, Metrics, VariantOutcome
 from workers.pipeline.delivery.candidates import Candidate
-from workers.pipeline.evaluation.comparison import Comparison, Evaluation
 from workers.pipeline.evaluation.intervals import paired_difference_interval, wilson_interval
+from workers.pipeline.evaluation.tally import TopOneTally
 from workers.pipeline.search.choice import is_admissible
 
 BASELINE = "baseline"
 
 
-def baseline_variant(size_bytes: int, evaluation: Evaluation, timings: Sequence[BatchBenchmark]) -> VariantOutcome:
+def baseline_variant(size_bytes: int, tally: TopOneTally, timings: Sequence[BatchBenchmark]) -> VariantOutcome:
     """The float model as it was uploaded."""
-    n = evaluation.labelled
+    n = tally.labelled
     metrics = Metrics(
         size_bytes=size_bytes,
-        accuracy=evaluation.float_correct / n if n else None,
-        accuracy_ci95=wilson_interval(evaluation.float_correct, n) if n else None,
+        accuracy=tally.float_correct / n if n else None,
+        accuracy_ci95=wilson_interval(tally.float_correct, n) if n else None,
         accuracy_delta=0.0 if n else None,
-        agreement=1.0 if evaluation.predictions else None,
-        samples=evaluation.samples,
+        agreement=1.0 if tally.predictions else None,
+        samples=tally.samples,
     )
     return VariantOutcome(
         key=BASELINE, role="baseline", label="float", metrics=_with_speed(metrics, timings), admissible=True
@@ -30,10 +30,9 @@ def baseline_variant(size_bytes: int, evaluation: Evaluation, timings: Sequence[
 
 
 def candidate_variant(
-    candidate: Candidate, evaluation: Evaluation, timings: Sequence[BatchBenchmark], objective: Objective
+    candidate: Candidate, tally: TopOneTally, timings: Sequence[BatchBenchmark], objective: Objective
 ) -> VariantOutcome:
-    comparison = evaluation.candidates.get(candidate.key, Comparison())
-    metrics = _with_speed(_quality(candidate.size_bytes, evaluation, comparison), timings)
+    metrics = _with_speed(_quality(candidate.size_bytes, tally), timings)
     return VariantOutcome(
         key=candidate.key,
         role="candidate",
@@ -58,19 +57,19 @@ def _storable(layer: LayerReport) -> dict[str, object]:
     return changed
 
 
-def _quality(size_bytes: int, evaluation: Evaluation, comparison: Comparison) -> Metrics:
-    n, predictions = evaluation.labelled, evaluation.predictions
-    gained, lost = comparison.gained, comparison.lost
+def _quality(size_bytes: int, tally: TopOneTally) -> Metrics:
+    n, predictions = tally.labelled, tally.predictions
+    gained, lost = tally.gained, tally.lost
     return Metrics(
         size_bytes=size_bytes,
-        accuracy=comparison.correct / n if n else None,
-        accuracy_ci95=wilson_interval(comparison.correct, n) if n else None,
+        accuracy=tally.correct / n if n else None,
+        accuracy_ci95=wilson_interval(tally.correct, n) if n else None,
         accuracy_delta=(gained - lost) / n if n else None,
         accuracy_delta_ci95=paired_difference_interval(gained, lost, n) if n else None,
-        agreement=comparison.agreeing / predictions if predictions else None,
-        agreement_ci95=wilson_interval(comparison.agreeing, predictions) if predictions else None,
-        sqnr_db=comparison.sqnr.db(),
-        samples=evaluation.samples,
+        agreement=tally.agreeing / predictions if predictions else None,
+        agreement_ci95=wilson_interval(tally.agreeing, predictions) if predictions else None,
+        sqnr_db=tally.sqnr.db(),
+        samples=tally.samples,
     )
 
 

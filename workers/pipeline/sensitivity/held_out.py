@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from workers.ingestion.data.samples import Batch
 from workers.pipeline.feeding.feeder import Feeder
-from workers.quantization.error_metrics import _power, sqnr
-from workers.quantization.executor.onnxruntime_session import Session
+from workers.quantization.error_metrics import decibels, power
+from workers.quantization.executor.protocol import Executor
 from workers.quantization.observers import RealTokens
 
 HELD_OUT = 64
@@ -35,7 +35,7 @@ class HeldOut:
 
     @property
     def signal(self) -> float:
-        return sum(_power(b.expected) for b in self.batches)
+        return sum(power(b.expected) for b in self.batches)
 
     def first(self, samples: int) -> "HeldOut":
         """Fewer of them, for questions that are asked often; whole batches."""
@@ -46,16 +46,16 @@ class HeldOut:
                 return HeldOut(self.output, self.batches[:number])
         return self
 
-    def noise(self, session: Session, settings: Batch | None = None) -> float:
+    def noise(self, session: Executor, settings: Batch | None = None) -> float:
         """Sum of squared differences between the session's output and the float model's."""
         total = 0.0
         for batch in self.batches:
             actual = session.run({**batch.feeds, **(settings or {})}, [self.output])[self.output]
-            total += _power(np.asarray(actual, np.float32) - batch.expected)
+            total += power(np.asarray(actual, np.float32) - batch.expected)
         return total
 
-    def sqnr_db(self, session: Session) -> float:
-        return sqnr(self.signal, self.noise(session))
+    def sqnr_db(self, session: Executor) -> float:
+        return decibels(self.signal, self.noise(session))
 
 
 def samples_held_out(total: int) -> int:
@@ -63,7 +63,7 @@ def samples_held_out(total: int) -> int:
     return HELD_OUT if total >= _ENOUGH else 0
 
 
-def hold_out(session: Session, feeder: Feeder, *, output: str, rows: int, samples: int = HELD_OUT) -> HeldOut:
+def hold_out(session: Executor, feeder: Feeder, *, output: str, rows: int, samples: int = HELD_OUT) -> HeldOut:
     """The first samples; whole batches, for models that take nothing else."""
     batches: list[HeldOutBatch] = []
     for fed in feeder.batches(rows, limit=min(samples, feeder.samples.num_samples)):

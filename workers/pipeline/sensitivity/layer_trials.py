@@ -1,6 +1,6 @@
 """Every layer on its own, quantized beside float, over a few samples: its channels' mean error, and its figures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,15 +11,14 @@ from workers.ingestion.data.samples import Batch
 from workers.pipeline.feeding.feeder import Feeder
 from workers.pipeline.feeding.padding import real_values
 from workers.protocol.reporter import Reporter
-from workers.quantization.affine import QParams, choose_qparams, fake_quantize
-from workers.quantization.executor.onnxruntime_session import Session, loaded
+from workers.quantization.affine import QParams, fake_quantize
+from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession, loaded
 from workers.quantization.graph.constants import float_constant_of
 from workers.quantization.graph.isolated_operator import INPUTS, OUTPUT, isolated
 from workers.quantization.graph.observation import also_giving_out
 from workers.quantization.graph.weighted_operators import WeightSite
 from workers.quantization.layer_trial import LayerError
 from workers.quantization.placement.sites import tensors_of
-from workers.quantization.ranges import Range
 from workers.quantization.rounding.rounded_weight import RoundedWeight
 from workers.targets.preparation import Prepared
 
@@ -34,82 +33,81 @@ class _Layer:
     """One operator by itself, with its weight and what rounding leaves of it."""
 
     site: WeightSite
-    session: Session
+    session: OnnxRuntimeSession
     float_inputs: Mapping[str, FloatArray]
     rounded_inputs: Mapping[str, FloatArray]
     channel_axis: int
-    error: LayerError
+    errors: list[LayerError]
+    """One for each way to round its input."""
 
-    def observe(self, x: FloatArray, rounded: FloatArray, qparams: QParams) -> None:
-        self.error.observe_input(x, rounded, qparams)
+    def observe(self, x: FloatArray, ways: Sequence[tuple[QParams, FloatArray]]) -> None:
+        """ways: qparams, and what is left of x with them."""
         y = self._run(x, self.float_inputs)
-        self.error.observe_output(y, self._run(rounded, self.rounded_inputs), channel_axis=self.channel_axis)
+        for error, (qparams, rounded) in zip(self.errors, ways, strict=True):
+            error.observe_input(x, rounded, qparams)
+            error.observe_output(y, self._run(rounded, self.rounded_inputs), channel_axis=self.channel_axis)
 
     def _run(self, x: FloatArray, constants: Mapping[str, FloatArray]) -> FloatArray:
         feeds: Batch = {INPUTS[0]: x, **constants}
         return np.asarray(self.session.run(feeds)[OUTPUT], np.float32)
 
 
-def try_layers(
-    prepared: Prepared,
-    rounded: Mapping[str, RoundedWeight],
-    ranges: Mapping[str, Range],
-    feeder: Feeder,
-    reporter: Reporter,
-    *,
-    rows: int,
-    threads: int,
-) -> dict[str, LayerError]:
-    """Errors by operator. Inputs come from the float model, the same for all layers that read them."""
-    by_tensor = {
-        tensor: [_layer(prepared, site, rounded[site.node], threads=threads) for site in sites]
-        for tensor, sites in tensors_of(prepared.model.graph, prepared.placement).items()
-    }
-    qparams = {t: _qparams_of(prepared, ranges, t) for t in by_tensor}
-    watched, computed = also_giving_out(prepared.model, by_tensor)
-    session = loaded(watched, threads=threads)
-    total = min(TRIAL_SAMPLES, feeder.samples.num_samples)
-    done = 0
-    for fed in feeder.batches(rows, limit=total):
-        feeds, tokens = feeder.padding.read(fed.feeds)
-        outputs = session.run(feeds, list(computed))
-        for tensor, layers in by_tensor.items():
-            x = np.asarray(feeds[tensor] if tensor in feeds else outputs[tensor], np.float32)
-            x = real_values(x, tokens)
-            if x.size:
-                _observe(layers, np.ascontiguousarray(x), qparams[tensor])
-        done += fed.rows
-        reporter.progress(done, total, "samples")
-    return {layer.site.node: layer.error for layers in by_tensor.values() for layer in layers}
+@dataclass(frozen=True)
+class LayerTrials:
+    """What the layers of one graph cost, with one set of weights, for as many ways to round their inputs as asked for.
 
+    Inputs come from the float model, which runs once for all ways and all layers that read a tensor.
+    """
 
-def _observe(layers: list[_Layer], x: FloatArray, qparams: QParams) -> None:
-    rounded = fake_quantize(x, qparams)
-    for layer in layers:
-        layer.observe(x, rounded, qparams)
+    prepared: Prepared
+    weights: Mapping[str, RoundedWeight]
+    ways: Mapping[str, Mapping[str, QParams]]
+    """By name; each has the qparams by tensor."""
+    threads: int
 
+    def run(self, feeder: Feeder, reporter: Reporter, *, rows: int) -> dict[str, dict[str, LayerError]]:
+        """Errors by way and operator."""
+        by_tensor = {
+            tensor: [self._layer(site) for site in sites]
+            for tensor, sites in tensors_of(self.prepared.model.graph, self.prepared.placement).items()
+        }
+        watched, computed = also_giving_out(self.prepared.model, by_tensor)
+        session = loaded(watched, threads=self.threads)
+        total = min(TRIAL_SAMPLES, feeder.samples.num_samples)
+        done = 0
+        for fed in feeder.batches(rows, limit=total):
+            feeds, tokens = feeder.padding.read(fed.feeds)
+            outputs = session.run(feeds, list(computed))
+            for tensor, layers in by_tensor.items():
+                x = np.asarray(feeds[tensor] if tensor in feeds else outputs[tensor], np.float32)
+                x = real_values(x, tokens)
+                if x.size:
+                    self._observe(tensor, layers, np.ascontiguousarray(x))
+            done += fed.rows
+            reporter.progress(done, total, "samples")
+        layers = [layer for some in by_tensor.values() for layer in some]
+        return {way: {layer.site.node: layer.errors[i] for layer in layers} for i, way in enumerate(self.ways)}
 
-def _qparams_of(prepared: Prepared, ranges: Mapping[str, Range], tensor: str) -> QParams:
-    """Of the pair before the tensor's readers, whose scale may be another tensor's."""
-    pair = next(p for p in prepared.placement.pairs if p.tensor == tensor)
-    return choose_qparams(*ranges[pair.scale_of], pair.scheme)
+    def _observe(self, tensor: str, layers: list[_Layer], x: FloatArray) -> None:
+        scale_of = self.prepared.placement.pair_of(tensor).scale_of
+        ways = [(qparams[scale_of], fake_quantize(x, qparams[scale_of])) for qparams in self.ways.values()]
+        for layer in layers:
+            layer.observe(x, ways)
 
-
-def _layer(prepared: Prepared, site: WeightSite, rounded: RoundedWeight, *, threads: int) -> _Layer:
-    node = next(n for n in prepared.model.graph if n.name == site.node)
-    weight = float_constant_of(node.inputs[site.weight_input])
-    assert weight is not None
-    model = isolated(node, opset=prepared.model.opset_imports[""])
-    session = Session(model.SerializeToString(), threads=threads)
-    bias = _bias(node)
-    return _Layer(
-        site,
-        session,
-        {INPUTS[1]: weight} | bias,
-        {INPUTS[1]: rounded.dequantized()} | bias,
-        1 if site.op_type == "Conv" else -1,
-        LayerError(),
-    )
+    def _layer(self, site: WeightSite) -> _Layer:
+        node = self.prepared.nodes[site.node]
+        weight = float_constant_of(node.inputs[site.weight_input])
+        assert weight is not None
+        model = isolated(node, opset=self.prepared.model.opset_imports[""])
+        bias = _bias(node)
+        return _Layer(
+            site,
+            OnnxRuntimeSession(model.SerializeToString(), threads=self.threads),
+            {INPUTS[1]: weight} | bias,
+            {INPUTS[1]: self.weights[site.node].dequantized()} | bias,
+            1 if site.op_type == "Conv" else -1,
+            [LayerError() for _ in self.ways],
+        )
 
 
 def _bias(node: ir.Node) -> dict[str, FloatArray]:

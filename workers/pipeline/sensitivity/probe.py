@@ -8,11 +8,10 @@ import numpy as np
 from workers.ingestion.data.samples import Batch
 from workers.pipeline.sensitivity.held_out import HeldOut, dominant
 from workers.protocol.reporter import Reporter
-from workers.quantization.affine import choose_qparams
-from workers.quantization.executor.onnxruntime_session import Session, loaded
+from workers.quantization.affine import QParams
+from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession, loaded
 from workers.quantization.passes.insert_switches import SwitchInputs, insert_switches
 from workers.quantization.placement import Pair
-from workers.quantization.ranges import Range
 from workers.targets.preparation import Prepared
 
 PROBED = 32
@@ -28,7 +27,7 @@ class SensitivityProbe:
 
     pairs: tuple[Pair, ...]
     inputs: SwitchInputs
-    session: Session
+    session: OnnxRuntimeSession
     held_out: HeldOut
 
     @classmethod
@@ -38,23 +37,23 @@ class SensitivityProbe:
         inputs = insert_switches(model, pairs)
         return cls(pairs, inputs, loaded(model, threads=threads), held_out)
 
-    def noise(self, index: int, span: Range) -> float:
-        """At the model's output, when only this pair rounds, over this range."""
-        return self.held_out.noise(self.session, self._settings(index, span))
+    def noise(self, index: int, qparams: QParams) -> float:
+        """At the model's output, when only this pair rounds."""
+        return self.held_out.noise(self.session, self._settings(index, qparams))
 
-    def _settings(self, index: int, span: Range) -> Batch:
-        qparams = choose_qparams(*span, self.pairs[index].scheme)
+    def _settings(self, index: int, qparams: QParams) -> Batch:
         count = len(self.pairs)
-        switch, scale, zero_point = np.zeros(count, np.bool_), np.ones(count, np.float32), np.zeros(count, np.uint8)
+        switch, scale = np.zeros(count, np.bool_), np.ones(count, np.float32)
+        zero_point = np.zeros(count, qparams.scheme.storage)
         switch[index], scale[index], zero_point[index] = True, qparams.scale, qparams.zero_point
         return {self.inputs.switch: switch, self.inputs.scale: scale, self.inputs.zero_point: zero_point}
 
 
-def sensitivities(probe: SensitivityProbe, ranges: Mapping[str, Range], reporter: Reporter) -> dict[str, float]:
+def sensitivities(probe: SensitivityProbe, full: Mapping[str, QParams], reporter: Reporter) -> dict[str, float]:
     """Noise at the output by tensor; a tensor whose scale another one lends is part of that one's figure."""
     noises: dict[str, float] = {}
     for index, pair in enumerate(probe.pairs):
-        cost = probe.noise(index, ranges[pair.scale_of])
+        cost = probe.noise(index, full[pair.scale_of])
         noises[pair.scale_of] = noises.get(pair.scale_of, 0.0) + cost
         reporter.progress(index + 1, len(probe.pairs), "tensors")
     return noises
@@ -63,7 +62,7 @@ def sensitivities(probe: SensitivityProbe, ranges: Mapping[str, Range], reporter
 def best_ranges(
     probe: SensitivityProbe,
     noises: Mapping[str, float],
-    candidates: Mapping[str, Mapping[str, Range]],
+    candidates: Mapping[str, Mapping[str, QParams]],
     reporter: Reporter,
 ) -> dict[str, str]:
     """The name of the best candidate for each tensor that matters: measured at the output, one tensor at a time."""
@@ -72,7 +71,7 @@ def best_ranges(
     best: dict[str, str] = {}
     for done, tensor in enumerate(t for t in tried if t in candidates):
         indices = [i for i, pair in enumerate(probe.pairs) if pair.scale_of == tensor]
-        costs = {name: sum(probe.noise(i, span) for i in indices) for name, span in candidates[tensor].items()}
+        costs = {name: sum(probe.noise(i, tried) for i in indices) for name, tried in candidates[tensor].items()}
         best[tensor] = min(costs, key=lambda name: costs[name])
         reporter.progress(done + 1, len(tried), "tensors")
     return best

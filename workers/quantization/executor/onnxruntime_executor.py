@@ -7,13 +7,9 @@ from pathlib import Path
 import onnx_ir as ir
 import onnxruntime as ort
 
+from workers.quantization.executor.onnxruntime_session import opened, source_of
 from workers.quantization.executor.protocol import Array, ValueNotInGraph, checked_feeds
 from workers.quantization.executor.runtime_errors import refusal
-
-LARGEST_MESSAGE = 1 << 30
-"""Bytes of weights. A protobuf message ends at 2 GiB, and while it is passed on there are two copies of it."""
-
-_FATAL_ONLY = 4  # ONNX Runtime's severity; its warnings name files and go to stderr unasked
 
 
 class OnnxRuntimeExecutor:
@@ -26,7 +22,7 @@ class OnnxRuntimeExecutor:
     ) -> None:
         """No threads: as many as the machine has cores. Raises RuntimeRefused if the model cannot be loaded."""
         self._model = model
-        self._threads, self._providers = threads, list(providers)
+        self._threads, self._providers = threads, tuple(providers)
         self.name = f"onnxruntime-{'cuda' if 'CUDAExecutionProvider' in providers else 'cpu'}"
         self.inputs = tuple(v.name or "" for v in model.graph.inputs if v.name not in model.graph.initializers)
         self.outputs = tuple(v.name or "" for v in model.graph.outputs)
@@ -71,31 +67,6 @@ def _with_outputs(model: ir.Model, names: Sequence[str]) -> ir.Model:
     return copy
 
 
-def _load(model: ir.Model, threads: int, providers: list[str]) -> ort.InferenceSession:
+def _load(model: ir.Model, threads: int, providers: Sequence[str]) -> ort.InferenceSession:
     with tempfile.TemporaryDirectory() as folder:  # what the session needs of it is mapped once it is loaded
-        source = _source(model, Path(folder))
-        try:
-            return ort.InferenceSession(source, _options(threads), providers=providers)
-        except Exception as error:
-            raise refusal(error) from error
-
-
-def _source(model: ir.Model, folder: Path) -> str | bytes:
-    """The model as a message, or as a file if its weights are too large for one or lie in files themselves."""
-    tensors = [v.const_value for v in model.graph.initializers.values() if v.const_value is not None]
-    if sum(t.nbytes for t in tensors) < LARGEST_MESSAGE and not any(isinstance(t, ir.ExternalTensor) for t in tensors):
-        data: bytes = ir.to_proto(model).SerializeToString()
-        return data
-    path = folder / "model.onnx"
-    ir.save(model, path, external_data="weights")
-    return str(path)
-
-
-def _options(threads: int) -> ort.SessionOptions:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _FATAL_ONLY
-    # a pool that spins while it waits takes the cores from torch in the same process: up to five times slower
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
+        return opened(source_of(model, Path(folder)), threads=threads, providers=providers)

@@ -1,4 +1,4 @@
-"""A model loaded into ONNX Runtime, to be run and timed."""
+"""ONNX Runtime, opened: the one place where a session gets its options."""
 
 import os
 import tempfile
@@ -13,26 +13,23 @@ import onnxruntime as ort
 
 from workers.quantization.executor.protocol import RuntimeRefused
 from workers.quantization.executor.runtime_errors import refusal
-from workers.quantization.graph.model_file import fits_one_file, save_model, self_contained
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
-_LARGEST_MESSAGE = 1 << 30
-"""Bytes of weights: while a message is passed on, there are two copies of it."""
+LARGEST_MESSAGE = 1 << 30
+"""Bytes of weights. A protobuf message ends at 2 GiB, and while it is passed on there are two copies of it."""
 
 _FATAL_ONLY = 4  # ONNX Runtime's severity; its warnings name files and go to stderr unasked
 
 
-class Session:
+class OnnxRuntimeSession:
     """A model loaded for inference: from memory, or from a file, beside which external data is then found."""
 
+    name = "onnxruntime-cpu"
+
     def __init__(self, model: bytes | Path, *, threads: int, optimized: bool = True) -> None:
-        try:
-            self._session = ort.InferenceSession(
-                model, _options(threads, optimized=optimized), providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            raise _refusal(error, model) from error
+        """threads: 0 for as many as the machine has cores. Raises RuntimeRefused."""
+        self._session = opened(model, threads=threads, optimized=optimized)
         self.inputs = tuple(i.name for i in self._session.get_inputs())
         self.outputs = tuple(o.name for o in self._session.get_outputs())
 
@@ -60,18 +57,31 @@ class Session:
         return run_once
 
 
-def serialized(model: ir.Model) -> bytes:
-    return bytes(self_contained(model).SerializeToString())
-
-
-def loaded(model: ir.Model, *, threads: int) -> Session:
-    """A session of a model in memory. What is too large for one message goes through files."""
-    if fits_one_file(model, largest_file_bytes=_LARGEST_MESSAGE):
-        return Session(serialized(model), threads=threads)
+def loaded(model: ir.Model, *, threads: int) -> OnnxRuntimeSession:
+    """A session of a model in memory."""
     with tempfile.TemporaryDirectory() as folder:  # what the session needs of it is mapped once it is loaded
-        path = Path(folder, "model.onnx")
-        save_model(model, path, largest_file_bytes=_LARGEST_MESSAGE)
-        return Session(path, threads=threads)
+        return OnnxRuntimeSession(source_of(model, Path(folder)), threads=threads)
+
+
+def source_of(model: ir.Model, folder: Path) -> bytes | Path:
+    """The model as a message, or as a file if its weights are too large for one or lie in files themselves."""
+    tensors = [value.const_value for value in model.graph.initializers.values() if value.const_value is not None]
+    is_mapped = any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors)
+    if not is_mapped and sum(tensor.nbytes for tensor in tensors) < LARGEST_MESSAGE:
+        return bytes(ir.to_proto(model).SerializeToString())
+    path = folder / "model.onnx"
+    ir.save(model, path, external_data="weights")
+    return path
+
+
+def opened(
+    model: bytes | Path, *, threads: int, optimized: bool = True, providers: Sequence[str] = ("CPUExecutionProvider",)
+) -> ort.InferenceSession:
+    """threads: 0 for as many as the machine has cores. Raises RuntimeRefused, MemoryError."""
+    try:
+        return ort.InferenceSession(model, _options(threads, optimized=optimized), providers=list(providers))
+    except Exception as error:
+        raise _refusal(error, model) from error
 
 
 def quiet_logs() -> None:
@@ -91,7 +101,8 @@ def _options(threads: int, *, optimized: bool) -> ort.SessionOptions:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
-    # several sessions take turns in one process: a pool that spins while it waits would slow the others
+    # several sessions, and torch, take turns in one process: a pool that spins while it waits slows the others, up to
+    # five times
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if not optimized:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

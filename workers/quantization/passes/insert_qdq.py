@@ -24,6 +24,7 @@ import onnx_ir as ir
 from workers.quantization.affine import FloatArray, QParams, choose_weight_qparams, quantize
 from workers.quantization.bias import quantize_bias, weight_scale_for_bias
 from workers.quantization.graph.constants import add_constant, drop_unused_initializers, float_constant_of
+from workers.quantization.graph.nodes import nodes_by_name
 from workers.quantization.graph.weighted_operators import WeightSite
 from workers.quantization.placement import Pair, Placement
 from workers.quantization.rounding.rounded_weight import RoundedWeight, round_weight
@@ -41,7 +42,7 @@ def insert_qdq(
     activations: qparams by tensor. rounded: by operator; weights that it lacks, and tables, are rounded to the nearest.
     """
     graph = model.graph
-    nodes = {node.name: node for node in graph}
+    nodes = nodes_by_name(graph)
     scale_of = {pair.tensor: activations[pair.scale_of] for pair in placement.pairs}
     writer = _WeightWriter(graph, rounded or {})
     for site in placement.weights:

@@ -5,7 +5,7 @@
 One session then answers for all tensors and all ranges: switches, scales and zero points are inputs of the graph. What
 is switched off costs a copy.
 
-requires: opset >= 13; float32 tensors of the main graph
+requires: opset >= 13; float32 tensors of the main graph; one type of integers for all pairs
 ensures: with all switches off, outputs unchanged to 1e-5 relative (ONNX Runtime no longer fuses across a switch);
     names of existing values and nodes unchanged
 """
@@ -19,6 +19,8 @@ import onnx_ir as ir
 from workers.quantization.graph.constants import add_constant, free_value_name
 from workers.quantization.placement import Pair
 
+_CODES = {"int8": ir.DataType.INT8, "uint8": ir.DataType.UINT8}
+
 
 @dataclass(frozen=True)
 class SwitchInputs:
@@ -29,14 +31,14 @@ class SwitchInputs:
     scale: str
     """float32"""
     zero_point: str
-    """uint8"""
+    """Of the integers that the pairs become, which all of them share."""
 
 
 def insert_switches(model: ir.Model, pairs: Sequence[Pair]) -> SwitchInputs:
     """Change `model` in place: one switch for each pair, before the readers that the pair names."""
     graph = model.graph
     names = SwitchInputs(*(free_value_name(graph, f"lowbit_{word}") for word in ("switch", "scale", "zero_point")))
-    kinds = (ir.DataType.BOOL, ir.DataType.FLOAT, ir.DataType.UINT8)
+    kinds = (ir.DataType.BOOL, ir.DataType.FLOAT, _codes(pairs))
     inputs = [
         ir.Value(name=name, type=ir.TensorType(kind), shape=ir.Shape([len(pairs)]))
         for name, kind in zip((names.switch, names.scale, names.zero_point), kinds, strict=True)
@@ -46,6 +48,13 @@ def insert_switches(model: ir.Model, pairs: Sequence[Pair]) -> SwitchInputs:
     for index, pair in enumerate(pairs):
         _insert(graph, values[pair.tensor], pair, index, inputs)
     return names
+
+
+def _codes(pairs: Sequence[Pair]) -> ir.DataType:
+    """Of no pairs at all, whatever may be fed."""
+    storages = {pair.scheme.storage for pair in pairs} or {"uint8"}
+    (storage,) = storages
+    return _CODES[storage]
 
 
 def _insert(graph: ir.Graph, value: ir.Value, pair: Pair, index: int, inputs: list[ir.Value]) -> None:

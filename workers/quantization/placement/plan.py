@@ -63,6 +63,10 @@ class Placement:
         """The tensors whose range has to be known, each once."""
         return tuple(self.scheme_of)
 
+    def pair_of(self, tensor: str) -> Pair:
+        """The first one behind a tensor that has any. Its scale may be another tensor's."""
+        return next(pair for pair in self.pairs if pair.tensor == tensor)
+
     @property
     def weights_dtype(self) -> str:
         """What the weights become: one type, or several joined by a plus sign."""

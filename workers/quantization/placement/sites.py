@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import onnx_ir as ir
 
+from workers.quantization.graph.nodes import nodes_by_name
 from workers.quantization.graph.weighted_operators import WeightSite
 from workers.quantization.placement import Placement
 
@@ -15,7 +16,7 @@ def multiplied(placement: Placement) -> tuple[WeightSite, ...]:
 
 def tensors_of(graph: ir.Graph, placement: Placement) -> Mapping[str, tuple[WeightSite, ...]]:
     """Quantized tensors and the weights that multiply them."""
-    nodes = {node.name: node for node in graph}
+    nodes = nodes_by_name(graph)
     found: dict[str, tuple[WeightSite, ...]] = {}
     for site in multiplied(placement):
         tensor = nodes[site.node].inputs[0].name or ""  # type: ignore[union-attr]  # a site has an input

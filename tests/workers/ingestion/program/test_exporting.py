@@ -8,7 +8,7 @@ import torch
 from tests.workers.ingestion.program.conftest import Classifier, Entries
 from workers.ingestion.program.exporting import export_program
 from workers.protocol.reporter import Reporter
-from workers.quantization.executor.onnxruntime_session import Session
+from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
 
 
 def test_a_program_becomes_an_onnx_model_that_answers_like_it_at_any_batch(
@@ -24,7 +24,7 @@ def test_a_program_becomes_an_onnx_model_that_answers_like_it_at_any_batch(
     assert [path.name for path in output.iterdir()] == ["model.onnx"]
     batch = onnx.load(output / "model.onnx").graph.input[0].type.tensor_type.shape.dim[0]
     assert batch.dim_param
-    session = Session((output / "model.onnx").read_bytes(), threads=1)
+    session = OnnxRuntimeSession((output / "model.onnx").read_bytes(), threads=1)
     for rows in (1, 7):
         x = torch.randn(rows, 8)
         (given,) = session.run({session.inputs[0]: x.numpy()}).values()

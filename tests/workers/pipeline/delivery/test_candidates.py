@@ -8,38 +8,31 @@ import pytest
 
 from app.contracts.objective import Benchmark, Objective
 from app.contracts.recipe import PRESETS
+from app.contracts.result import VariantOutcome
 from tests.workers.quantization.small_models import two_matmuls
-from workers.ingestion.data.npz import open_archive
-from workers.ingestion.onnx_model.description import describe
-from workers.pipeline.delivery.candidates import Candidate
-from workers.pipeline.feeding.feeder import feeder_for
-from workers.pipeline.methods.static.method import static_candidates
-from workers.pipeline.steps.step_folder import StepFolder
+from workers.pipeline.__main__ import attempt
+from workers.protocol.outcome import Finished
 from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import QuantizeTask
-from workers.quantization.executor.onnxruntime_session import Session
-from workers.targets.preparation import prepare
 
 DATA = np.linspace(-1.0, 1.0, 2 * 3 * 16, dtype=np.float32).reshape(2, 3, 16)
 
 
 @pytest.fixture
 def candidates_of(npz: Any, tmp_path: Path) -> Any:
-    """A function from percentiles to the candidates of two products, in the folder `models`."""
-    folder = tmp_path / "models"
-    folder.mkdir()
+    """A function from percentiles to the candidates of two products, in the folder `outputs`."""
+    (tmp_path / "m").write_bytes(two_matmuls().SerializeToString())
+    npz("c.npz", x=DATA)
 
-    def made(*percentiles: float) -> tuple[Candidate, ...]:
+    def made(*percentiles: float) -> tuple[VariantOutcome, ...]:
         recipe = PRESETS["int8-balanced"].model_copy(update={"percentiles": percentiles})
         task = QuantizeTask(
-            model="m", calibration="c", model_name="m.onnx", target="onnxruntime-cpu", recipe=recipe,
-            objective=Objective(), benchmark=Benchmark(), threads=1,
+            model="m", calibration="c.npz", model_name="m.onnx", target="onnxruntime-cpu", recipe=recipe,
+            objective=Objective(), benchmark=Benchmark(batch_sizes=(1,), duration_s=0.1), threads=1,
         )  # fmt: skip
-        model, reporter = two_matmuls(), Reporter(io.StringIO())
-        feeder = feeder_for(describe(model), open_archive(npz(x=DATA)), reporter)
-        session = Session(model.SerializeToString(), threads=1)
-        steps = StepFolder.of(task, tmp_path, reporter)
-        return static_candidates(prepare(model, recipe), session, feeder, task, folder, steps, output="y").candidates
+        outcome = attempt(task, tmp_path, Reporter(io.StringIO()))
+        assert isinstance(outcome, Finished), outcome
+        return outcome.ok.outcome.variants[1:]
 
     return made
 
@@ -47,9 +40,10 @@ def candidates_of(npz: Any, tmp_path: Path) -> Any:
 def test_percentiles_that_differ_in_the_last_digit_keep_files_of_their_own(tmp_path: Path, candidates_of: Any) -> None:
     found = candidates_of(99.99991, 99.99992, 99.9999999)
     assert [c.key for c in found] == ["p99.99991", "p99.99992", "p99.9999999"]
-    assert {p.name for p in (tmp_path / "models").iterdir()} == {f"m_int8_{c.key}.onnx" for c in found}
+    assert {p.name for p in (tmp_path / "outputs").glob("*.onnx")} == {f"m_int8_{c.key}.onnx" for c in found}
     for candidate in found:
-        facts = {p.key: p.value for p in onnx.load(candidate.path).metadata_props}
+        model = onnx.load(tmp_path / "outputs" / f"m_int8_{candidate.key}.onnx")
+        facts = {p.key: p.value for p in model.metadata_props}
         assert float(facts["lowbit.percentile"]) == candidate.percentile
 
 

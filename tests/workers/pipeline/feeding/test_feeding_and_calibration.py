@@ -9,14 +9,15 @@ import pytest
 
 from app.contracts.problem import ProblemFound
 from app.contracts.recipe import PRESETS
+from tests.workers.pipeline.jobs import prepared_for
 from tests.workers.quantization.small_models import residual_cnn, two_matmuls
 from workers.ingestion.data.npz import open_archive
 from workers.ingestion.onnx_model.description import describe
 from workers.pipeline.feeding.feeder import feeder_for
 from workers.pipeline.methods.static.calibration import calibrate
 from workers.pipeline.methods.static.statistics import Statistics, empty_statistics
+from workers.protocol.gathering import gathering
 from workers.protocol.reporter import Reporter
-from workers.targets.preparation import prepare
 
 
 def fixed_batch(model: onnx.ModelProto, size: int) -> onnx.ModelProto:
@@ -31,8 +32,8 @@ def images(n: int) -> Any:
 def statistics_of(model: onnx.ModelProto, path: Path, reporter: Reporter, **options: Any) -> Statistics:
     feeder = feeder_for(describe(model), open_archive(path), reporter)
     recipe = PRESETS["int8-fast"]
-    prepared = prepare(model, recipe)
-    nothing = empty_statistics(prepared.model.graph, prepared.placement, recipe)
+    prepared = prepared_for(model, recipe)
+    nothing = empty_statistics(prepared.model.graph, prepared.placement, gathering(recipe))
     return calibrate(prepared, feeder, reporter, statistics=nothing, threads=1, **options)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.contracts.problem import ProblemFound
 from app.contracts.recipe import PRESETS
-from tests.workers.pipeline.jobs import VOCABULARY, WIDTH, attention, quantized, sentences
+from tests.workers.pipeline.jobs import VOCABULARY, WIDTH, attention, prepared_for, quantized, sentences
 from tests.workers.quantization.small_models import residual_cnn
 from workers.ingestion.data.npz import open_archive
 from workers.ingestion.onnx_model.description import describe
@@ -17,9 +17,9 @@ from workers.pipeline.feeding.feeder import feeder_for
 from workers.pipeline.feeding.padding import PaddingReader, padding_reader
 from workers.pipeline.methods.static.calibration import calibrate
 from workers.pipeline.methods.static.statistics import Statistics, empty_statistics
+from workers.protocol.gathering import gathering
 from workers.protocol.reporter import Reporter
-from workers.quantization.executor.onnxruntime_session import Session
-from workers.targets.preparation import prepare
+from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
 
 
 def reader_of(model: onnx.ModelProto) -> PaddingReader:
@@ -28,9 +28,9 @@ def reader_of(model: onnx.ModelProto) -> PaddingReader:
 
 def statistics_of(model: onnx.ModelProto, path: Path, reporter: Reporter) -> Statistics:
     recipe = PRESETS["int8-accurate"]
-    prepared = prepare(model, recipe)
+    prepared = prepared_for(model, recipe)
     feeder = feeder_for(describe(model), open_archive(path), reporter)
-    nothing = empty_statistics(prepared.model.graph, prepared.placement, recipe)
+    nothing = empty_statistics(prepared.model.graph, prepared.placement, gathering(recipe))
     return calibrate(prepared, feeder, reporter, statistics=nothing, threads=1)
 
 
@@ -42,7 +42,7 @@ def masked(*rows: str) -> Any:
 
 def test_columns_that_are_padding_in_every_row_are_cut_off_and_the_outputs_stay() -> None:
     model = attention()
-    session = Session(model.SerializeToString(), threads=1)
+    session = OnnxRuntimeSession(model.SerializeToString(), threads=1)
     feeds = sentences(6, 20, longest=9)
     trimmed, tokens = reader_of(model).read(feeds)
     length = int(feeds["attention_mask"].sum(axis=1).max())

@@ -7,7 +7,7 @@ import pytest
 from onnx import numpy_helper
 
 from app.contracts.recipe import PRESETS
-from tests.workers.pipeline.jobs import attention, quantized, sentences
+from tests.workers.pipeline.jobs import attention, prepared_for, quantized, sentences
 from tests.workers.quantization.small_models import two_matmuls
 from workers.ingestion.data.npz import open_archive
 from workers.ingestion.onnx_model.description import describe
@@ -15,11 +15,10 @@ from workers.pipeline.feeding.feeder import feeder_for
 from workers.pipeline.sensitivity.held_out import HELD_OUT, HeldOut, HeldOutBatch, dominant, hold_out, samples_held_out
 from workers.pipeline.sensitivity.probe import SensitivityProbe, best_ranges, sensitivities
 from workers.protocol.reporter import Reporter
-from workers.quantization.affine import choose_qparams, fake_quantize
-from workers.quantization.error_metrics import sqnr
-from workers.quantization.executor.onnxruntime_session import Session
+from workers.quantization.affine import QParams, choose_qparams, fake_quantize
+from workers.quantization.error_metrics import decibels
+from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
 from workers.quantization.scheme import UINT8_ACTIVATIONS
-from workers.targets.preparation import prepare
 
 RECIPE = PRESETS["int8-fast"].model_copy(update={"calibration_method": "measured"})
 
@@ -28,8 +27,8 @@ def tokens(samples: int) -> Any:
     return np.random.default_rng(0).normal(size=(samples, 3, 16)).astype(np.float32)
 
 
-def held(path: Any, reporter: Reporter, model: Any, **options: Any) -> tuple[HeldOut, Session]:
-    session = Session(model.SerializeToString(), threads=1)
+def held(path: Any, reporter: Reporter, model: Any, **options: Any) -> tuple[HeldOut, OnnxRuntimeSession]:
+    session = OnnxRuntimeSession(model.SerializeToString(), threads=1)
     feeder = feeder_for(describe(model), open_archive(path), reporter)
     return hold_out(session, feeder, output="y", rows=8, **options), session
 
@@ -61,10 +60,10 @@ def test_padding_is_cut_from_what_is_held_out(npz: Any, reporter: Reporter) -> N
 
 
 def test_the_ratio_is_in_decibels_within_limits() -> None:
-    assert sqnr(100.0, 1.0) == pytest.approx(20.0)
-    assert sqnr(0.0, 0.0) == 0.0
-    assert sqnr(1.0, 0.0) == 200.0
-    assert sqnr(0.0, 1.0) == -200.0
+    assert decibels(100.0, 1.0) == pytest.approx(20.0)
+    assert decibels(0.0, 0.0) == 0.0
+    assert decibels(1.0, 0.0) == 200.0
+    assert decibels(0.0, 1.0) == -200.0
 
 
 def test_answers_that_are_not_finite_have_no_error(npz: Any, reporter: Reporter) -> None:
@@ -86,7 +85,7 @@ def test_what_dominates_comes_largest_first() -> None:
 def probed(npz: Any, reporter: Reporter, x: Any) -> tuple[SensitivityProbe, Any]:
     model = two_matmuls()
     found, _ = held(npz(x=x), reporter, model)
-    prepared = prepare(model, RECIPE)
+    prepared = prepared_for(model, RECIPE)
     return SensitivityProbe.of(prepared, found, threads=1), prepared
 
 
@@ -95,14 +94,17 @@ def test_what_a_tensor_costs_is_the_noise_when_it_alone_is_rounded(npz: Any, rep
     probe, _ = probed(npz, reporter, x)
     weights = weights_of_both()
     hidden = np.maximum(x @ weights["w1"], 0.0)
-    ranges = {"x": (-2.0, 2.0), "r": (0.0, 3.0)}
-    qparams = {name: choose_qparams(*span, UINT8_ACTIVATIONS) for name, span in ranges.items()}
+    qparams = {"x": span(-2.0, 2.0), "r": span(0.0, 3.0)}
     truth = hidden @ weights["w2"]
     of_x = np.maximum(fake_quantize(x, qparams["x"]) @ weights["w1"], 0.0) @ weights["w2"]
     of_r = fake_quantize(hidden, qparams["r"]) @ weights["w2"]
-    costs = sensitivities(probe, ranges, reporter)
+    costs = sensitivities(probe, qparams, reporter)
     assert costs["x"] == pytest.approx(float(np.square(of_x - truth).sum()), rel=1e-3)
     assert costs["r"] == pytest.approx(float(np.square(of_r - truth).sum()), rel=1e-3)
+
+
+def span(low: float, high: float) -> QParams:
+    return choose_qparams(low, high, UINT8_ACTIVATIONS)
 
 
 def weights_of_both() -> Any:
@@ -112,8 +114,8 @@ def weights_of_both() -> Any:
 def test_the_range_with_the_least_noise_wins_and_small_fry_is_not_asked(npz: Any, reporter: Reporter) -> None:
     probe, _ = probed(npz, reporter, tokens(32))
     candidates = {
-        "x": {"wide": (-1000.0, 1000.0), "fits": (-3.5, 3.5), "narrow": (-0.5, 0.5)},
-        "r": {"wide": (0.0, 1000.0), "fits": (0.0, 5.0)},
+        "x": {"wide": span(-1000.0, 1000.0), "fits": span(-3.5, 3.5), "narrow": span(-0.5, 0.5)},
+        "r": {"wide": span(0.0, 1000.0), "fits": span(0.0, 5.0)},
     }
     assert best_ranges(probe, {"x": 1.0, "r": 1.0}, candidates, reporter) == {"x": "fits", "r": "fits"}
     assert best_ranges(probe, {"x": 1.0, "r": 0.001}, candidates, reporter) == {"x": "fits"}

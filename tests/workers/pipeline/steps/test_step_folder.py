@@ -23,7 +23,7 @@ from workers.protocol.tasks import QuantizeTask
 
 SENTENCES = sentences(280)  # enough for 64 of them to be held out
 DIGESTS = {"model_sha256": "a" * 64, "calibration_sha256": "b" * 64}
-ACCURATE = ("calibrate", "sensitivity", "search", "quantize")
+ACCURATE = ("calibrate", "sensitivity", "search", "candidate", "quantize")
 
 
 class Job(NamedTuple):
@@ -43,7 +43,13 @@ class Job(NamedTuple):
         return {path.name: path.read_bytes() for path in (self.folder / "outputs").glob("*.onnx")}
 
     def step(self, name: str) -> Path:
-        return self.folder / "steps" / f"{name}.safetensors"
+        """Of candidates, the only one."""
+        (found,) = (self.folder / "steps").glob(f"{name}.*safetensors")
+        return found
+
+    def made(self) -> list[Path]:
+        """What a job needs that need not make its candidates."""
+        return [*(self.folder / "steps").glob("candidate.*"), self.step("quantize")]
 
 
 def job(
@@ -86,8 +92,9 @@ def without_timings(outcome: QuantizeOutcome) -> Any:
 def test_every_step_that_was_computed_is_announced_once_it_is_complete(accurate: Job) -> None:
     assert accurate.named("step") == list(ACCURATE)
     assert accurate.named("reused") == []
-    assert {p.name for p in (accurate.folder / "steps").iterdir()} == {f"{name}.safetensors" for name in ACCURATE}
-    assert [e["file"] for e in accurate.events if e["event"] == "step"] == [f"{n}.safetensors" for n in ACCURATE]
+    files = [accurate.step(name).name for name in ACCURATE]
+    assert {p.name for p in (accurate.folder / "steps").iterdir()} == set(files)
+    assert [e["file"] for e in accurate.events if e["event"] == "step"] == files
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -99,9 +106,15 @@ def test_an_attempt_goes_on_where_the_last_one_died(tmp_path: Path, accurate: Jo
     assert without_timings(again.outcome) == without_timings(accurate.outcome)
 
 
+def test_a_candidate_needs_nothing_that_it_was_made_from(tmp_path: Path, accurate: Job) -> None:
+    again = job(tmp_path / "job", found=[accurate.step("candidate")])
+    assert (again.named("reused"), again.named("step")) == (["candidate"], ["quantize"])
+    assert again.models == accurate.models
+
+
 def test_finished_candidates_need_nothing_else(tmp_path: Path, accurate: Job) -> None:
-    again = job(tmp_path / "job", found=[accurate.step("quantize")])
-    assert again.named("reused") == ["quantize"]
+    again = job(tmp_path / "job", found=accurate.made())
+    assert again.named("reused") == ["candidate", "quantize"]
     assert again.named("step") == []
     assert again.models == accurate.models
     assert without_timings(again.outcome) == without_timings(accurate.outcome)
@@ -110,7 +123,7 @@ def test_finished_candidates_need_nothing_else(tmp_path: Path, accurate: Job) ->
 
 
 def test_candidates_of_another_job_say_whose_they_are_now(tmp_path: Path, accurate: Job) -> None:
-    taken = job(tmp_path / "taken", found=[accurate.step("quantize")], job_id="job_2")
+    taken = job(tmp_path / "taken", found=accurate.made(), job_id="job_2")
     computed = job(tmp_path / "computed", job_id="job_2")
     assert taken.models == computed.models
     facts = [{p.key: p.value for p in onnx.load_model_from_string(m).metadata_props} for m in taken.models.values()]
@@ -138,8 +151,8 @@ def test_statistics_of_every_kind_come_back_exactly(tmp_path: Path, method: Any,
 @pytest.mark.parametrize("preset", ["int8-dynamic", "float16"])
 def test_candidates_without_calibration_are_kept_too(tmp_path: Path, preset: Any) -> None:
     first = job(tmp_path / "first", preset=preset)
-    second = job(tmp_path / "second", preset=preset, found=[first.step("quantize")])
-    assert (first.named("step"), second.named("reused")) == (["quantize"], ["quantize"])
+    second = job(tmp_path / "second", preset=preset, found=first.made())
+    assert first.named("step") == second.named("reused") == ["candidate", "quantize"]
     assert second.models == first.models
 
 
@@ -148,18 +161,18 @@ def test_warnings_of_a_step_come_with_its_result(tmp_path: Path) -> None:
     data["attention_mask"][:8] = 0  # a whole batch of padding
     first = job(tmp_path / "first", preset="int8-fast", data=data)
     assert "empty_mask" in {w.code for w in first.outcome.warnings}
-    for name in ("calibrate", "quantize"):
-        again = job(tmp_path / name, preset="int8-fast", data=data, found=[first.step(name)])
-        assert again.named("reused") == [name]
+    for found in ([first.step("calibrate")], first.made()):
+        again = job(tmp_path / str(len(found)), preset="int8-fast", data=data, found=found)
+        assert len(again.named("reused")) == len(found)
         assert again.outcome.warnings == first.outcome.warnings
 
 
 @pytest.mark.parametrize(
     ("name", "damage"),
-    [("quantize", "cut"), ("quantize", "notices"), *((name, "result") for name in ACCURATE)],
+    [("candidate", "cut"), ("candidate", "notices"), *((name, "result") for name in ACCURATE)],
 )
 def test_a_result_that_cannot_be_used_is_computed_again(tmp_path: Path, accurate: Job, name: str, damage: str) -> None:
-    path = tmp_path / f"{name}.safetensors"
+    path = tmp_path / accurate.step(name).name
     content = read_step(accurate.step(name))
     changed = {"notices": {"notices": [{"code": 1}]}, "result": {"result": ["?"]}}.get(damage, {})
     write_step(path, StepContent({**content.facts, **changed}, content.arrays))
@@ -168,15 +181,30 @@ def test_a_result_that_cannot_be_used_is_computed_again(tmp_path: Path, accurate
     again = job(tmp_path / "job", found=[path])
     assert again.named("reused") == []
     assert again.named("step") == list(ACCURATE)
-    assert f"The stored result of {name} cannot be used" in again.logged
+    # of the last one nobody asks where a candidate was missing
+    assert (f"The stored result of {name}" in again.logged) == (name != "quantize")
     assert again.models == accurate.models
 
 
 def test_a_result_of_other_inputs_is_not_taken_though_its_tensors_are_the_same(tmp_path: Path, accurate: Job) -> None:
-    names = ("calibrate", "quantize")
-    other = job(tmp_path / "job", found=[accurate.step(n) for n in names], calibration_samples=270)
+    other = job(tmp_path / "job", found=[accurate.step("calibrate")], calibration_samples=270)
     assert other.named("reused") == []
-    assert all(f"The stored result of {name} cannot be used" in other.logged for name in names)
+    assert "The stored result of calibrate cannot be used" in other.logged
+
+
+PERCENTILES = {"calibration_method": "percentile", "percentiles": (99.0, 99.9, 100.0)}
+
+
+def test_a_job_that_died_keeps_the_candidates_that_it_had(tmp_path: Path) -> None:
+    whole = job(tmp_path / "whole", preset="int8-balanced", **PERCENTILES)
+    assert whole.named("step") == ["calibrate", *["candidate"] * 3, "quantize"]
+    parts = [e["file"] for e in whole.events if e["event"] == "step" and e["name"] == "candidate"]
+    survivors = [whole.folder / "steps" / name for name in ("calibrate.safetensors", *parts[:2])]
+    again = job(tmp_path / "again", preset="int8-balanced", found=survivors, **PERCENTILES)
+    assert sorted(again.named("reused")) == ["calibrate", "candidate", "candidate"]
+    assert again.named("step") == ["candidate", "quantize"]
+    assert again.models == whole.models
+    assert without_timings(again.outcome) == without_timings(whole.outcome)
 
 
 def test_a_job_that_does_not_say_what_it_works_on_keeps_nothing(

@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from tests.workers.quantization.small_models import model_of, residual_cnn, two_matmuls
 from workers.quantization.affine import choose_qparams, choose_weight_qparams, fake_quantize
 from workers.quantization.error_metrics import sqnr_db
-from workers.quantization.executor.onnxruntime_session import Session
+from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
 from workers.quantization.graph.observation import with_observed_outputs
 from workers.quantization.passes.equalize import equalize
 from workers.quantization.passes.fold_batch_norm import fold_batch_norm
@@ -62,7 +62,7 @@ def largest_value(model: onnx.ModelProto, feeds: Any) -> float:
     names = [name for node in model.graph.node for name in node.output]
     known = {output.name for output in model.graph.output}
     everything.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in known)
-    session = Session(everything.SerializeToString(), threads=1)
+    session = OnnxRuntimeSession(everything.SerializeToString(), threads=1)
     return max(float(np.abs(value).max()) for value in session.run(feeds, names).values())
 
 

@@ -8,7 +8,7 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from workers.quantization.executor.onnxruntime_session import Session, serialized
+from workers.quantization.executor.onnxruntime_session import loaded
 from workers.quantization.passes.fold_reshape_targets import fold_reshape_targets
 
 CONSTANTS = {
@@ -40,7 +40,7 @@ def output(model: ir.Model, batch: int, tokens: int) -> Any:
         "x": np.random.default_rng(1).normal(size=(batch, tokens, 6)).astype(np.float32),
         "other": np.zeros((batch, tokens), np.float32),
     }
-    return Session(serialized(model), threads=1).run(feeds)["y"]
+    return loaded(model, threads=1).run(feeds)["y"]
 
 
 def target_of(model: ir.Model) -> list[int] | None:

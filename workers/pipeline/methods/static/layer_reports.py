@@ -5,10 +5,11 @@ from collections.abc import Collection, Mapping
 from app.contracts.result import LayerFigures, LayerReport
 from workers.pipeline.methods.static.refinement import Refined
 from workers.pipeline.methods.static.strategies import Strategy
-from workers.quantization.error_metrics import sqnr
+from workers.quantization.error_metrics import decibels
 from workers.quantization.graph.constants import float_constant_of, let_go
+from workers.quantization.graph.weighted_operators import WeightSite
 from workers.quantization.layer_trial import LayerError
-from workers.quantization.placement import Pair
+from workers.quantization.placement import LayerDecision, Pair
 from workers.quantization.placement.sites import tensors_of
 from workers.quantization.rounding.rounded_weight import RoundedWeight
 from workers.quantization.scheme import Scheme
@@ -21,40 +22,50 @@ def layer_reports(
     *,
     corrected: Collection[str],
 ) -> tuple[LayerReport, ...]:
-    """One for every operator that could have been quantized, with figures for those that multiply."""
+    """One for every operator that could have been quantized, with figures for those that multiply.
+
+    errors: by operator, of those that were tried. corrected: operators whose bias the mean error was taken out of.
+    """
     graph, placement = refined.prepared.model.graph, refined.prepared.placement
-    inputs = {site.node: (tensor, site) for tensor, sites in tensors_of(graph, placement).items() for site in sites}
-    nodes = {node.name: node for node in graph}
-    reports = []
-    for decision in placement.decisions:
-        figures = None
-        if decision.node in inputs and decision.node in refined.rounded:
-            tensor, site = inputs[decision.node]
-            source = nodes[decision.node].inputs[site.weight_input]
-            weight = float_constant_of(source)
-            assert weight is not None
-            rounded = refined.rounded[decision.node]
-            pair = next(p for p in placement.pairs if p.tensor == tensor)
-            figures = LayerFigures(
-                scheme=_scheme(pair.scheme, rounded),
-                rounding=rounded.rounding,
-                smoothquant_alpha=refined.alphas.get(tensor),
-                bias_corrected=decision.node in corrected,
-                weight_sqnr_db=rounded.sqnr_db(weight),
-                **_input(refined, strategy, pair),
-                **_measured(errors.get(decision.node), corrected=decision.node in corrected),
-            )
-            let_go(source)
-        reports.append(
-            LayerReport(
-                node=decision.node,
-                op_type=decision.op_type,
-                quantized=decision.quantized,
-                reason=decision.reason,
-                figures=figures,
-            )
-        )
-    return tuple(reports)
+    sites = {site.node: (tensor, site) for tensor, some in tensors_of(graph, placement).items() for site in some}
+
+    def figures(node: str) -> LayerFigures | None:
+        if node not in sites or node not in refined.rounded:
+            return None
+        tensor, site = sites[node]
+        return _figures(refined, strategy, tensor, site, errors.get(node), corrected=node in corrected)
+
+    return tuple(_report(decision, figures(decision.node)) for decision in placement.decisions)
+
+
+def _report(decision: LayerDecision, figures: LayerFigures | None) -> LayerReport:
+    return LayerReport(
+        node=decision.node,
+        op_type=decision.op_type,
+        quantized=decision.quantized,
+        reason=decision.reason,
+        figures=figures,
+    )
+
+
+def _figures(
+    refined: Refined, strategy: Strategy, tensor: str, site: WeightSite, error: LayerError | None, *, corrected: bool
+) -> LayerFigures:
+    source = refined.prepared.nodes[site.node].inputs[site.weight_input]
+    weight, rounded = float_constant_of(source), refined.rounded[site.node]
+    assert weight is not None
+    pair = refined.prepared.placement.pair_of(tensor)
+    found = LayerFigures(
+        scheme=_scheme(pair.scheme, rounded),
+        rounding=rounded.rounding,
+        smoothquant_alpha=refined.alphas.get(tensor),
+        bias_corrected=corrected,
+        weight_sqnr_db=rounded.sqnr_db(weight),
+        **_input(refined, strategy, pair),
+        **_measured(error, corrected=corrected),
+    )
+    let_go(source)
+    return found
 
 
 def _scheme(activation: Scheme, rounded: RoundedWeight) -> str:
@@ -64,10 +75,11 @@ def _scheme(activation: Scheme, rounded: RoundedWeight) -> str:
 
 
 def _input(refined: Refined, strategy: Strategy, pair: Pair) -> dict[str, object]:
+    fit = strategy.fits[pair.scale_of]
     return {
         "input": pair.tensor,
-        "input_range": strategy.ranges[pair.scale_of],
-        "range_method": strategy.methods[pair.scale_of],
+        "input_range": fit.span,
+        "range_method": fit.method,
         "sensitivity_db": refined.costs_db.get(pair.scale_of),
     }
 
@@ -78,6 +90,6 @@ def _measured(error: LayerError | None, *, corrected: bool) -> dict[str, object]
     noise = error.corrected_noise if corrected else error.output_noise
     return {
         "clip_fraction": error.clip_fraction,
-        "input_sqnr_db": sqnr(error.input_signal, error.input_noise),
-        "output_sqnr_db": sqnr(error.output_signal, noise),
+        "input_sqnr_db": decibels(error.input_signal, error.input_noise),
+        "output_sqnr_db": decibels(error.output_signal, noise),
     }

@@ -48,7 +48,7 @@ def _smoothing(
         np.where(channels.counts > 0, channels.high, 0.0),
         channels.mean_square,
     )
-    nodes = {node.name: node for node in prepared.model.graph}
+    nodes = prepared.nodes
     weights = []
     for site in sites:
         weight = float_constant_of(nodes[site.node].inputs[site.weight_input])

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from app.contracts.recipe import Recipe
+from workers.protocol.gathering import Gathering
+from workers.quantization.graph.nodes import nodes_by_name
 from workers.quantization.graph.weighted_operators import WeightSite
 from workers.quantization.observers import (
     ChannelObserver,
@@ -66,20 +67,20 @@ class Statistics:
                     _observe_rows(moments, values, window)
 
 
-def empty_statistics(graph: ir.Graph, placement: Placement, recipe: Recipe) -> Statistics:
-    """Observers for what the recipe needs of this placement."""
+def empty_statistics(graph: ir.Graph, placement: Placement, asked: Gathering) -> Statistics:
+    """Observers for what is asked of this placement."""
     statistics = Statistics({name: FloatBitsObserver() for name in placement.observed})
-    if recipe.calibration_method == "moving_average":
+    if asked.averages:
         statistics.averages = {name: MovingAverageObserver() for name in placement.observed}
-    nodes = {node.name: node for node in graph}
+    nodes = nodes_by_name(graph)
     for site in multiplied(placement):
         node = nodes[site.node]
         tensor = node.inputs[0].name or ""  # type: ignore[union-attr]  # a site has an input
         columns, groups = _extent(node, site)
-        if recipe.smoothquant_alpha != "off" and site.op_type in _LINEAR and tensor in statistics.ranges:
+        if asked.channels and site.op_type in _LINEAR and tensor in statistics.ranges:
             statistics.channels.setdefault(tensor, ChannelObserver.of(columns))
         key = hessian_key(node, site)
-        if recipe.rounding == "gptq" and columns <= _LARGEST_HESSIAN and key is not None:
+        if asked.moments and columns <= _LARGEST_HESSIAN and key is not None:
             statistics.moments.setdefault(key, SecondMomentObserver.of(columns, groups=groups))
     return statistics
 

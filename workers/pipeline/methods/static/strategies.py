@@ -1,13 +1,11 @@
-"""The ranges of each candidate, and the methods that give them."""
+"""The ranges of each candidate, the methods that give them, and what the scheme of each tensor makes of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.contracts.recipe import Recipe
 from workers.pipeline.methods.static.statistics import Statistics
-from workers.pipeline.sensitivity.measured_form import ChoiceForm, NoiseForm
-from workers.pipeline.sensitivity.probe import SensitivityProbe, best_ranges, sensitivities
-from workers.pipeline.steps.step_folder import StepFolder
+from workers.quantization.affine import QParams, choose_qparams
 from workers.quantization.placement import Placement
 from workers.quantization.ranges import (
     Range,
@@ -18,8 +16,6 @@ from workers.quantization.ranges import (
     percentile_ranges,
 )
 from workers.quantization.scheme import Scheme
-from workers.quantization.smoothing import Smoothing
-from workers.targets.preparation import Prepared
 
 MIN_MAX = 100.0
 
@@ -27,20 +23,40 @@ UNIFORM_PERCENTILES = (99.99, 99.999)
 """What `measured` tries on all tensors at once, beside min-max and the best range of each: errors of many tensors do
 not simply add up, so that one percentile for all can beat what was best for each alone."""
 
+Named = tuple[str, float | None]
+"""A method, and its percentile."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A range, the name of what found it, and the scale and zero point that follow from it."""
+
+    span: Range
+    method: str
+    qparams: QParams
+
+    @classmethod
+    def of(cls, span: Range, method: str, scheme: Scheme) -> "Fit":
+        """The one place where a range meets its scheme."""
+        return cls(span, method, choose_qparams(*span, scheme))
+
+
+Fits = Mapping[str, Fit]
+"""By tensor."""
+
 
 @dataclass(frozen=True)
 class Strategy:
-    """The ranges of one candidate, by tensor, and the name of the method that gave each."""
+    """How one candidate fits the ranges of all tensors."""
 
     key: str
     label: str
     method: str
     percentile: float | None
-    ranges: Mapping[str, Range]
-    methods: Mapping[str, str]
+    fits: Fits
 
 
-def named_strategies(recipe: Recipe) -> list[tuple[str, float | None]]:
+def named_strategies(recipe: Recipe) -> list[Named]:
     if recipe.calibration_method == "percentile":
         return [("percentile" if p < MIN_MAX else "min_max", p) for p in recipe.percentiles]
     if recipe.calibration_method == "measured":
@@ -49,14 +65,31 @@ def named_strategies(recipe: Recipe) -> list[tuple[str, float | None]]:
     return [(method, MIN_MAX if method == "min_max" else None)]
 
 
-def uniform_strategy(method: str, percentile: float | None, placement: Placement, statistics: Statistics) -> Strategy:
+def uniform_strategy(named: Named, placement: Placement, statistics: Statistics) -> Strategy:
     """One way to find ranges, for all tensors."""
-    ranges = {t: _range(method, percentile, t, scheme, statistics) for t, scheme in placement.scheme_of.items()}
+    method, percentile = named
     key, name = _spelling(method, percentile)
-    return Strategy(key, f"{placement.weights_dtype} {name}", method, percentile, ranges, dict.fromkeys(ranges, name))
+    fits = {t: Fit.of(_range(named, t, s, statistics), name, s) for t, s in placement.scheme_of.items()}
+    return Strategy(key, f"{placement.weights_dtype} {name}", method, percentile, fits)
 
 
-def _range(method: str, percentile: float | None, tensor: str, scheme: Scheme, statistics: Statistics) -> Range:
+def all_fits(placement: Placement, statistics: Statistics) -> dict[str, dict[str, Fit]]:
+    """By tensor, every range that its statistics suggest, by name."""
+    return {
+        tensor: {
+            name: Fit.of(span, name.replace("min_max", "min-max").replace("_", " "), scheme)
+            for name, span in candidate_ranges(statistics.ranges[tensor], scheme=scheme).items()
+        }
+        for tensor, scheme in placement.scheme_of.items()
+    }
+
+
+def measured_strategy(placement: Placement, fits: Fits) -> Strategy:
+    return Strategy("measured", f"{placement.weights_dtype} measured ranges", "measured", None, fits)
+
+
+def _range(named: Named, tensor: str, scheme: Scheme, statistics: Statistics) -> Range:
+    method, percentile = named
     observed = statistics.ranges[tensor]
     match method:
         case "percentile":
@@ -70,36 +103,6 @@ def _range(method: str, percentile: float | None, tensor: str, scheme: Scheme, s
             return min_max_range(statistics.averages[tensor])
         case _:
             return min_max_range(observed)
-
-
-def measured_noises(
-    prepared: Prepared, probe: SensitivityProbe, full: Mapping[str, Range], steps: StepFolder
-) -> dict[str, float]:
-    """What rounding each tensor alone costs at the output."""
-    form = NoiseForm(prepared.placement.observed)
-    return steps.result("sensitivity", form, lambda: sensitivities(probe, full, steps.reporter))
-
-
-def measured_strategy(
-    placement: Placement,
-    probe: SensitivityProbe,
-    noises: Mapping[str, float],
-    statistics: Statistics,
-    chosen: Mapping[str, Smoothing],
-    steps: StepFolder,
-) -> Strategy:
-    """The best range of each tensor that matters, min-max for the others and for those that smoothing reshapes."""
-    candidates = {
-        tensor: candidate_ranges(statistics.ranges[tensor], scheme=scheme)
-        for tensor, scheme in placement.scheme_of.items()
-        if tensor not in chosen
-    }
-    best = steps.result(
-        "search", ChoiceForm(candidates), lambda: best_ranges(probe, noises, candidates, steps.reporter)
-    )
-    ranges = {t: candidates[t][best[t]] if t in best else min_max_range(o) for t, o in statistics.ranges.items()}
-    methods = {t: best.get(t, "min_max").replace("min_max", "min-max").replace("_", " ") for t in ranges}
-    return Strategy("measured", f"{placement.weights_dtype} measured ranges", "measured", None, ranges, methods)
 
 
 def _spelling(method: str, percentile: float | None) -> tuple[str, str]:

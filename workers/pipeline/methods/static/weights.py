@@ -25,7 +25,7 @@ def rounded_weights(
     reporter: Reporter,
 ) -> dict[str, RoundedWeight]:
     """By operator. smoothed: tensors of this graph that are smoothed, with the tensor they were made from."""
-    nodes = {node.name: node for node in prepared.model.graph}
+    nodes = prepared.nodes
     sites = multiplied(prepared.placement)
     found: dict[str, RoundedWeight] = {}
     for site in sites:

@@ -7,16 +7,16 @@ import pytest
 from onnx import helper
 
 from app.contracts.recipe import PRESETS
-from tests.workers.pipeline.jobs import attention
+from tests.workers.pipeline.jobs import attention, prepared_for
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
 from workers.ingestion.data.npz import open_archive
 from workers.ingestion.onnx_model.description import describe
 from workers.pipeline.feeding.feeder import feeder_for
 from workers.pipeline.methods.static.calibration import calibrate
 from workers.pipeline.methods.static.statistics import HESSIAN_SAMPLES, Statistics, empty_statistics
+from workers.protocol.gathering import gathering
 from workers.protocol.reporter import Reporter
 from workers.quantization.observers import Window
-from workers.targets.preparation import prepare
 
 n = helper.make_node
 FAST = PRESETS["int8-fast"]
@@ -24,15 +24,15 @@ FAST = PRESETS["int8-fast"]
 
 def nothing(model: Any, **changes: Any) -> Statistics:
     recipe = FAST.model_copy(update=changes)
-    prepared = prepare(model, recipe)
-    return empty_statistics(prepared.model.graph, prepared.placement, recipe)
+    prepared = prepared_for(model, recipe)
+    return empty_statistics(prepared.model.graph, prepared.placement, gathering(recipe))
 
 
 def filled(model: Any, path: Any, reporter: Reporter, *, held_out: int = 0, **changes: Any) -> Statistics:
     recipe = FAST.model_copy(update=changes)
-    prepared = prepare(model, recipe)
+    prepared = prepared_for(model, recipe)
     feeder = feeder_for(describe(model), open_archive(path), reporter)
-    empty = empty_statistics(prepared.model.graph, prepared.placement, recipe)
+    empty = empty_statistics(prepared.model.graph, prepared.placement, gathering(recipe))
     return calibrate(prepared, feeder, reporter, statistics=empty, threads=1, held_out=held_out)
 
 

@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 
 from app.contracts.recipe import PRESETS
+from tests.workers.pipeline.jobs import prepared_for
 from tests.workers.quantization.small_models import residual_cnn
 from workers.pipeline.methods.static.statistics import Statistics, empty_statistics
 from workers.pipeline.methods.static.statistics_form import StatisticsForm
 from workers.pipeline.steps.step_file import StepContent, StepUnusable
-from workers.targets.preparation import prepare
+from workers.protocol.gathering import gathering
 
 
 def empty(**recipe: Any) -> Statistics:
     wanted = PRESETS["int8-accurate"].model_copy(update={"equalize": "off", **recipe})
-    prepared = prepare(residual_cnn(), wanted)
-    return empty_statistics(prepared.model.graph, prepared.placement, wanted)
+    prepared = prepared_for(residual_cnn(), wanted)
+    return empty_statistics(prepared.model.graph, prepared.placement, gathering(wanted))
 
 
 def filled() -> Statistics:

@@ -5,13 +5,13 @@ import pytest
 from onnx import helper
 
 from app.contracts.recipe import PRESETS
+from tests.workers.pipeline.jobs import prepared_for
 from tests.workers.quantization.small_models import model_of
 from workers.pipeline.methods.static.statistics import Statistics
 from workers.pipeline.methods.static.weights import rounded_weights
 from workers.protocol.reporter import Reporter
 from workers.quantization.rounding.pair_limit import breaks_pair_limit
 from workers.quantization.rounding.weight_rows import RowLayout
-from workers.targets.preparation import prepare
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,6 @@ def test_only_plain_depthwise_weights_go_without_a_limit_on_pairs(
     ]
     model = model_of(nodes, {"w": weight}, inputs={"x": ["n", inputs, 8, 8]}, outputs={"y": ["n", outputs, 1, 1]})
     recipe = PRESETS["int8-fast"]
-    rounded = rounded_weights(prepare(model, recipe), Statistics({}), {}, recipe, reporter)["conv"]
+    rounded = rounded_weights(prepared_for(model, recipe), Statistics({}), {}, recipe, reporter)["conv"]
     assert rounded.limited_pairs == limited
     assert breaks_pair_limit(RowLayout(weight.shape, 0).rows(rounded.codes).astype(np.int8)) != limited

@@ -1,4 +1,4 @@
-"""How the candidates of a job are stored: their files as they are, and what is known about each as facts.
+"""How what was made of one proposal is stored: its files as they are, and what is known about each as facts.
 
 A file says about itself which job made it and from what. That alone is written anew when another job takes it over:
 the model in it stays the same to the last bit.
@@ -20,10 +20,10 @@ from app.contracts.result import LayerReport
 from workers.pipeline.delivery.candidates import Candidate, Produced, facts_of, file_name
 from workers.pipeline.steps.step_file import StepContent, StepUnusable
 from workers.protocol.tasks import QuantizeTask
-from workers.quantization.executor.onnxruntime_session import Session
 from workers.quantization.executor.protocol import RuntimeRefused
 from workers.quantization.graph.model_file import files_of
 from workers.targets.stamp import restamped
+from workers.targets.target import Target
 
 
 class _Stored(Contract):
@@ -44,10 +44,11 @@ _CALIBRATED_BY: TypeAdapter[str | None] = TypeAdapter(Annotated[str, Field(max_l
 
 
 @dataclass(frozen=True)
-class ProducedForm:
+class CandidateForm:
     """`inputs` and `outputs`: the names that every candidate shares with the float model."""
 
     task: QuantizeTask
+    target: Target
     folder: Path
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -90,21 +91,42 @@ class ProducedForm:
     def _written(self, one: _Stored, content: npt.NDArray[np.generic]) -> Candidate:
         path = self.folder / file_name(self.task, one.key, one.dtype)
         facts = facts_of(self.task, label=one.label, percentile=one.percentile)
-        restamp = restamped(self._model(content.tobytes()), facts)
-        path.write_bytes(restamp.SerializeToString())
+        path.write_bytes(restamped(_model(content.tobytes()), facts).SerializeToString())
+        self._require_runnable(path)
         return Candidate(one.key, one.label, one.method, one.dtype, one.percentile, path, one.layers)
 
-    def _model(self, content: bytes) -> onnx.ModelProto:
+    def _require_runnable(self, path: Path) -> None:
         """That the runtime takes it is tried here, while there is still another way."""
         try:
-            model = onnx.load_model_from_string(content)
-            onnx.checker.check_model(model)
-            session = Session(content, threads=self.task.threads)
-        except (DecodeError, ValueError, onnx.checker.ValidationError, RuntimeRefused) as error:
+            session = self.target.open(path, threads=self.task.threads)
+        except RuntimeRefused as error:
             raise StepUnusable("a model cannot be loaded") from error
         if (session.inputs, session.outputs) != (self.inputs, self.outputs):
             raise StepUnusable("a model has other inputs or outputs")
-        return model
+
+
+@dataclass(frozen=True)
+class PartsForm:
+    """The names of all candidates that were made for a recipe; exactly these."""
+
+    parts: tuple[str, ...]
+
+    def packed(self, result: tuple[str, ...]) -> StepContent:
+        return StepContent({"parts": list(result)})
+
+    def unpacked(self, content: StepContent) -> tuple[str, ...]:
+        if content.facts != {"parts": list(self.parts)}:
+            raise StepUnusable("its candidates are not those that this job asks for")
+        return self.parts
+
+
+def _model(content: bytes) -> onnx.ModelProto:
+    try:
+        model = onnx.load_model_from_string(content)
+        onnx.checker.check_model(model)
+    except (DecodeError, ValueError, onnx.checker.ValidationError) as error:
+        raise StepUnusable("a model cannot be loaded") from error
+    return model
 
 
 def _require_sound(stored: Sequence[_Stored], arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:

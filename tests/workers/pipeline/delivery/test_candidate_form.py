@@ -10,23 +10,24 @@ import pytest
 from app.contracts.objective import Benchmark, Objective
 from app.contracts.recipe import PRESETS
 from tests.workers.quantization.small_models import residual_cnn, two_matmuls
+from workers.pipeline.delivery.candidate_form import CandidateForm, PartsForm
 from workers.pipeline.delivery.candidates import Candidate, Produced, facts_of
-from workers.pipeline.delivery.produced_form import ProducedForm
 from workers.pipeline.steps.step_file import StepContent, StepUnusable
 from workers.protocol.tasks import QuantizeTask
+from workers.targets.onnxruntime_cpu import OnnxRuntimeCpu
 from workers.targets.stamp import restamped
 
 
-def form(folder: Path, **provenance: str) -> ProducedForm:
+def form(folder: Path, **provenance: str) -> CandidateForm:
     folder.mkdir(exist_ok=True)
     task = QuantizeTask(
         model="m", calibration="c", model_name="m.onnx", target="onnxruntime-cpu", recipe=PRESETS["int8-fast"],
         objective=Objective(), benchmark=Benchmark(), threads=1, provenance=provenance,
     )  # fmt: skip
-    return ProducedForm(task, folder, inputs=("x",), outputs=("y",))
+    return CandidateForm(task, OnnxRuntimeCpu(), folder, inputs=("x",), outputs=("y",))
 
 
-def produced(wanted: ProducedForm) -> Produced:
+def produced(wanted: CandidateForm) -> Produced:
     """Two candidates: the same float model as a portable form and as the runtime's own."""
     paths = []
     for key in ("minmax", "minmax_ort"):
@@ -37,8 +38,8 @@ def produced(wanted: ProducedForm) -> Produced:
     portable, own = paths
     return Produced(
         (
-            Candidate("minmax", "minmax", "min_max", None, portable),
-            Candidate("minmax_ort", "minmax_ort", "min_max", None, own, portable=portable),
+            Candidate("minmax", "minmax", "min_max", "int8", None, portable),
+            Candidate("minmax_ort", "minmax_ort", "min_max", "int8", None, own, portable=portable),
         ),
         "onnxruntime-cpu",
     )
@@ -58,7 +59,8 @@ def test_candidates_come_back_as_this_jobs_files(tmp_path: Path) -> None:
 MODEL = np.frombuffer(residual_cnn().SerializeToString(), np.uint8)
 OTHER = np.frombuffer(two_matmuls().SerializeToString(), np.uint8)
 ONE: dict[str, Any] = {
-    "key": "minmax", "label": "l", "method": "min_max", "percentile": None, "layers": [], "portable": None,
+    "key": "minmax", "label": "l", "method": "min_max", "dtype": "int8", "percentile": None, "layers": [],
+    "portable": None,
 }  # fmt: skip
 
 
@@ -82,6 +84,7 @@ def test_the_sound_one_of_these_is_taken(tmp_path: Path) -> None:
         content(MODEL, key="../../elsewhere"),
         content(MODEL, key="a/b"),
         content(MODEL, label="l" * 201),
+        content(MODEL, dtype="../int8"),
         content(MODEL, layers=[{"node": "n"}]),
         content(MODEL, portable=1),
         content(MODEL, portable=-1),
@@ -101,4 +104,12 @@ def test_what_no_job_would_have_made_is_refused(tmp_path: Path, wrong: StepConte
 def test_a_model_with_other_inputs_is_refused(tmp_path: Path) -> None:
     wanted = form(tmp_path)
     with pytest.raises(StepUnusable, match="other inputs"):
-        ProducedForm(wanted.task, wanted.folder, inputs=("x",), outputs=("z",)).unpacked(content(MODEL))
+        CandidateForm(wanted.task, wanted.target, wanted.folder, inputs=("x",), outputs=("z",)).unpacked(content(MODEL))
+
+
+def test_the_last_step_names_exactly_the_candidates_that_the_job_asks_for() -> None:
+    parts = PartsForm(("a", "b"))
+    assert parts.unpacked(parts.packed(("a", "b"))) == ("a", "b")
+    for facts in ({"parts": ["a"]}, {"parts": ["b", "a"]}, {"parts": "ab"}, {}):
+        with pytest.raises(StepUnusable):
+            parts.unpacked(StepContent(facts))

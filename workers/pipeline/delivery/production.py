@@ -1,0 +1,54 @@
+"""All candidates of a job, one after the other: each is kept once it is made, so that a retry makes only the rest."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.contracts.status import Stage
+from workers.pipeline.delivery.candidate_form import CandidateForm, PartsForm
+from workers.pipeline.delivery.candidates import Produced, written
+from workers.pipeline.desk import Desk
+from workers.pipeline.methods.method import Maker, Proposal
+from workers.pipeline.original import Original
+from workers.protocol.step_keys import Production, production_of
+from workers.protocol.tasks import QuantizeTask
+from workers.targets.target import Target
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where proposals become files."""
+
+    task: QuantizeTask
+    target: Target
+    original: Original
+    desk: Desk
+    outputs: Path
+
+    def produced(self, proposals: Sequence[Proposal], maker: Maker) -> Produced:
+        """Raises ProblemFound."""
+        reporter, steps = self.desk.reporter, self.desk.steps
+        reporter.enter(maker.stage)
+        form = CandidateForm(
+            self.task, self.target, self.outputs, self.original.session.inputs, self.original.session.outputs
+        )
+        asked = production_of(steps.ground, self.task.recipe)
+        anew: list[str] = []
+
+        def make(proposal: Proposal) -> Produced:
+            anew.append(proposal.part)
+            drafts = maker.make(proposal, self.original, self.desk)
+            return Produced(written(drafts, self.task, self.outputs), maker.calibrated_by)
+
+        made = [steps.part(asked, p.part, form, lambda p=p: make(p)) for p in proposals]  # type: ignore[misc]  # mypy
+        self._say_that_all_are_there(asked, tuple(p.part for p in proposals), is_news=bool(anew))
+        if reporter.stage != Stage.QUANTIZE:
+            reporter.enter(Stage.QUANTIZE)  # nothing was left to do in it: it is over like the others
+        return Produced(tuple(c for one in made for c in one.candidates), made[-1].calibrated_by)
+
+    def _say_that_all_are_there(self, asked: Production, parts: tuple[str, ...], *, is_news: bool) -> None:
+        steps, form = self.desk.steps, PartsForm(parts)
+        if not is_news:
+            steps.result(asked, form, lambda: parts)
+        elif steps.has_parts(asked, parts):
+            steps.leave(asked, form, parts)

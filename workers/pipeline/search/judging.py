@@ -1,0 +1,60 @@
+"""Every candidate judged, each with its session alone in memory."""
+
+from collections.abc import Sequence
+
+from app.contracts.inspection import TensorSpec
+from app.contracts.objective import Objective
+from app.contracts.problem import quoted, refuse
+from workers.pipeline.delivery.candidates import Candidate
+from workers.pipeline.desk import Desk
+from workers.pipeline.evaluation.judge import Judge
+from workers.pipeline.evaluation.tally import TopOneTally
+from workers.pipeline.feeding.feeder import fitting_rows
+from workers.pipeline.original import Original
+from workers.targets.target import Target
+
+Tallies = dict[str, TopOneTally]
+"""By candidate; empty where nothing could be compared."""
+
+
+def judged(
+    original: Original, candidates: Sequence[Candidate], target: Target, desk: Desk, *, objective: Objective
+) -> Tallies:
+    """Raises ProblemFound when labels do not fit what the model predicts, or the objective needs what it has not."""
+    output = original.output
+    if output is None:
+        _say_that_nothing_is_compared(desk, objective)
+        return {}
+    rows = fitting_rows(original.executor, original.evaluation, desk.reporter)
+    judge = Judge(original.executor, original.evaluation, output, rows)
+    each = original.evaluation.samples.num_samples
+    tallies = {}
+    for done, candidate in enumerate(candidates):
+        tallies[candidate.key] = judge.judge(
+            target.open(candidate.path, threads=desk.threads),
+            TopOneTally(),
+            on_samples=lambda seen, before=done * each: desk.reporter.progress(  # type: ignore[misc]  # of a default
+                before + seen, len(candidates) * each, "samples"
+            ),
+        )
+    _warn_of_missing_classes(tallies, output, desk)
+    return tallies
+
+
+def _say_that_nothing_is_compared(desk: Desk, objective: Objective) -> None:
+    desk.reporter.warn("not_comparable", "The model has no float output, so the candidates were not compared with it.")
+    if objective.max_accuracy_drop is not None:
+        raise refuse(
+            "labels_invalid",
+            "The model has no float output whose classes labels could name.",
+            hint="Leave out `max_accuracy_drop`.",
+        )
+
+
+def _warn_of_missing_classes(tallies: Tallies, output: TensorSpec, desk: Desk) -> None:
+    if not any(tally.predictions for tally in tallies.values()):
+        desk.reporter.warn(
+            "no_class_axis",
+            f"Output {quoted(output.name)} is not [samples, classes] or [samples, positions, classes]: "
+            "only its signal-to-noise ratio was measured.",
+        )
