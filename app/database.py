@@ -1,17 +1,12 @@
-"""Connections and transactions of the API: one request, one transaction, committed before the answer is sent."""
+"""The connections of the API to its database. No query takes for ever, and none is kept waiting for a connection."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Annotated, cast
+from typing import cast
 
-from fastapi import Depends, Request, Response
+from fastapi import Request
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from app.audit.service import record
-from app.auth.principal import principal_of
-from app.jobs.announce import Announcer
 from app.prompt_connection import CONNECT_SECONDS, SILENCE_NOTICED, prompt_async_connect
 from app.quotas.limits import NO_QUOTAS, QuotaLimits, limited_by
 from app.settings import QUERY_SECONDS
@@ -47,37 +42,9 @@ def make_engine(url: str, *, query_seconds: float = QUERY_SECONDS) -> AsyncEngin
 
 
 def make_sessions(engine: AsyncEngine, quotas: QuotaLimits = NO_QUOTAS) -> async_sessionmaker[AsyncSession]:
-    """Sessions of the engine, which see every tenant. Endpoints use `tenant_session` instead."""
+    """Sessions of the engine, which see every tenant. Endpoints use `app.transaction` instead."""
     return async_sessionmaker(engine, expire_on_commit=False, info={**seen_by(EVERY_TENANT), **limited_by(quotas)})
 
 
 def engine_sessions(request: Request) -> async_sessionmaker[AsyncSession]:
     return cast("async_sessionmaker[AsyncSession]", request.app.state.sessions)
-
-
-def tenant_session(request: Request) -> AsyncSession:
-    """A session that sees the rows of the caller's tenant and no others."""
-    return engine_sessions(request)(info=seen_by(principal_of(request).tenant_id))
-
-
-@asynccontextmanager
-async def committed(session: AsyncSession, request: Request, response: Response) -> AsyncIterator[AsyncSession]:
-    """Commit at the end, with the audit log's entry; then, and only then, tell of jobs that were queued or moved."""
-    async with session:
-        yield session
-        record(session, request, response)
-        await session.commit()
-        announcer: Announcer = request.app.state.announcer
-        announcer.announce_soon(session.info.pop("queues", ()))
-        for job_id in session.info.pop("moved", ()):
-            request.app.state.shown_jobs.forget(job_id)
-
-
-async def transaction(request: Request, response: Response) -> AsyncIterator[AsyncSession]:
-    """One that sees the caller's tenant and ends with the endpoint."""
-    async with committed(tenant_session(request), request, response) as session:
-        yield session
-
-
-# scope="function": FastAPI would otherwise run the commit after the answer has left, and a failed one would be a lie
-Transaction = Annotated[AsyncSession, Depends(transaction, scope="function")]

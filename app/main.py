@@ -12,13 +12,12 @@ from fastapi.openapi.utils import get_openapi
 from app.artifacts.endpoints import router as artifacts
 from app.audit.bookkeeping import keep_books
 from app.audit.endpoints import router as audit
-from app.auth.gate import PUBLIC_PATHS, PUBLIC_PREFIXES, Admission, Gate
 from app.auth.scopes import required, rule_for
+from app.changes.hub import Hub
 from app.contracts.problem import Problem
 from app.database import make_engine, make_sessions
 from app.datasets.endpoints import router as datasets
 from app.events.endpoints import router as events
-from app.events.hub import Hub
 from app.events.streams import Streams
 from app.files.endpoints import router as files
 from app.files.reception import prepare, uploads_folder
@@ -30,8 +29,10 @@ from app.jobs.endpoints import router as jobs
 from app.jobs.shown import ShownJobs
 from app.jobs.upkeep import keep_up
 from app.middleware.body_limit import BodyLimit
+from app.middleware.gate import PUBLIC_PATHS, PUBLIC_PREFIXES, Admission, Gate
 from app.middleware.host_check import HostCheck
 from app.middleware.quick_status import QuickStatus
+from app.middleware.rate_limit import RateLimit
 from app.middleware.request_log import RequestLog
 from app.middleware.strict_json import StrictJson
 from app.models.endpoints import router as models
@@ -41,7 +42,6 @@ from app.observability.tracing import request_telemetry
 from app.problems import install_handlers
 from app.quotas.limits import QuotaLimits
 from app.rate_limit.limiter import RateLimiter
-from app.rate_limit.middleware import RateLimit
 from app.rate_limit.shared import SharedBuckets
 from app.recipes.endpoints import router as recipes
 from app.services import ServiceSet

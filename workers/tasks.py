@@ -12,12 +12,12 @@ from celery import signals
 
 from app.contracts.status import Queue
 from app.die_with_parent import set_parent_death_signal
-from app.health.roster import Presence
 from app.ids import new_id
 from app.jobs.announce import TASK_NAME
 from app.observability.tracing import configure_tracing, flush_traces
 from app.settings import settings
 from app.storage import StoreUnavailable
+from app.targets.roster import Presence
 from app.undumpable import forbid_inspection
 from app.version import VERSION
 from workers.celery_app import celery

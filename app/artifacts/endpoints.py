@@ -6,12 +6,12 @@ from app.artifacts import service
 from app.artifacts.schemas import ArtifactRead
 from app.auth.principal import Caller
 from app.content import CONTENT_RESPONSES, Stored, serve
-from app.database import Transaction, tenant_session
 from app.jobs import service as jobs
 from app.pagination import Listing, PageQuery, listing, one_page
 from app.problems import documented
 from app.services import Services
 from app.tables import Artifact
+from app.transaction import Transaction, tenant_session
 
 router = APIRouter(prefix="/v1", tags=["artifacts"])
 

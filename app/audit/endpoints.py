@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query
 from app.audit.listing import page_of
 from app.audit.schemas import AuditPage, AuditRead
 from app.auth.principal import Caller
-from app.database import Transaction
 from app.pagination import Listing
 from app.problems import documented
+from app.transaction import Transaction
 
 router = APIRouter(prefix="/v1/audit", tags=["keys"])
 

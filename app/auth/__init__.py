@@ -1,1 +1,1 @@
-"""Who may call: keys and the gate in front of every route."""
+"""Who may call: keys, and what each of them may do."""

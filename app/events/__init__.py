@@ -1,1 +1,1 @@
-"""What happens to jobs, told as it happens: one listening connection, shared reads, server-sent events, logs."""
+"""What happens to jobs, told as it happens: shared reads, server-sent events, logs."""

@@ -7,7 +7,7 @@ from fastapi.responses import StreamingResponse
 
 from app.auth.principal import Caller
 from app.contracts.problem import refuse
-from app.database import engine_sessions, tenant_session
+from app.database import engine_sessions
 from app.events import logs, queries
 from app.events.accepted import preferred
 from app.events.cursor import Cursor
@@ -16,6 +16,7 @@ from app.events.streams import Streams
 from app.jobs import service
 from app.pagination import Listing
 from app.problems import documented
+from app.transaction import tenant_session
 
 router = APIRouter(prefix="/v1", tags=["events"])
 

@@ -14,8 +14,8 @@ from typing import Generic
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.events.gradual_signal import GradualSignal
-from app.events.hub import Hub, Watch
+from app.changes.gradual_signal import GradualSignal
+from app.changes.hub import Hub, Watch
 from app.events.source import Batch, Frame, P, Progress, Source
 from app.events.wire import PING
 

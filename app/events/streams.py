@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from starlette.types import Message, Receive, Scope, Send
 
 from app.auth.principal import Principal
+from app.changes.hub import Hub
 from app.contracts.problem import refuse
 from app.events import queries
 from app.events.cursor import Cursor
 from app.events.feed import Feed
-from app.events.hub import Hub
 from app.events.job_source import JobSource
 from app.events.source import P, Source
 from app.events.telling import ends, final, job_data

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Query, Request, Response
 from app.auth.principal import Caller
 from app.content import CONTENT_RESPONSES, Stored, serve
 from app.contracts.problem import refuse
-from app.database import Transaction, tenant_session
 from app.files import service
 from app.files.announced import announced_sha256
 from app.files.form import MAX_OVERHEAD_BYTES, FormUpload
@@ -16,6 +15,7 @@ from app.files.schemas import FileRead
 from app.files.sniff import SNIFFED, Purpose, as_purpose
 from app.problems import documented
 from app.services import Services
+from app.transaction import Transaction, tenant_session
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.contracts.problem import MAX_QUOTED, quoted, refuse
 from app.files.reception import Reception
 from app.files.sniff import Purpose
-from app.garbage.references import hold
 from app.ids import new_id
 from app.quotas.service import require_room
+from app.references import hold
 from app.storage import ObjectStore
 from app.storage.errors import StorageError
 from app.tables import File, Upload

@@ -14,8 +14,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.garbage.found import Garbage
-from app.garbage.references import referenced, try_to_own
 from app.garbage.rows import BATCH, OPEN_UPLOADS, OldRows, old_rows
+from app.references import referenced, try_to_own
 from app.settings import Settings
 from app.storage import ObjectStore, StagedUpload, StoredObject
 from app.tables import Upload

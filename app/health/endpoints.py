@@ -13,9 +13,9 @@ from sqlalchemy import text
 from app.contracts.codes import CATALOGUE, ProblemCode
 from app.contracts.problem import refuse
 from app.database import engine_sessions
-from app.health.roster import SERVED_QUEUES, live_by_queue
 from app.problems import documented
 from app.services import Services
+from app.targets.roster import SERVED_QUEUES, live_by_queue
 from app.version import VERSION
 
 router = APIRouter(tags=["service"])

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import Depends, Header, Request, Response
 
 from app.auth.principal import Caller
-from app.database import Transaction
 from app.idempotency.service import Once, checked_key
+from app.transaction import Transaction
 
 
 def _once(

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
 
 from app.auth.principal import Caller
+from app.changes.waiting import Changes, PreferredWait, until
 from app.contracts.status import ResourceStatus
-from app.database import Transaction, tenant_session
 from app.files import service as files
 from app.idempotency.dependency import OncePerKey
 from app.idempotency.service import PROBLEMS
@@ -17,7 +17,7 @@ from app.inspected.service import Resource
 from app.pagination import Listing, PageQuery, listing, one_page
 from app.problems import documented
 from app.tables import File
-from app.waiting import Changes, PreferredWait, until
+from app.transaction import Transaction, tenant_session
 
 
 def inspected_router(

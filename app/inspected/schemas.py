@@ -6,11 +6,10 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.contracts.inspection import Notice
+from app.contracts.naming import Name
 from app.contracts.problem import Problem
 from app.contracts.status import ResourceStatus
 from app.tables import Dataset, File, Model
-
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class InspectedCreate(BaseModel):

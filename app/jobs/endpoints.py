@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.auth.principal import Caller
+from app.changes.waiting import Changes, PreferredWait, until
 from app.contracts.status import JobStatus
-from app.database import Transaction, tenant_session
 from app.idempotency.dependency import OncePerKey
 from app.idempotency.service import PROBLEMS
 from app.jobs import service, submission
@@ -17,7 +17,7 @@ from app.problems import documented
 from app.services import Services
 from app.settings import Settings
 from app.tables import Job
-from app.waiting import Changes, PreferredWait, until
+from app.transaction import Transaction, tenant_session
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.contracts.inspection import Notice
+from app.contracts.naming import Name
 from app.contracts.objective import Benchmark, Objective
 from app.contracts.problem import Problem
 from app.contracts.recipe import Recipe, RecipeRequest
 from app.contracts.result import JobResult
 from app.contracts.status import TERMINAL, JobKind, JobStatus, Stage
-from app.inspected.schemas import Name
 from app.tables import Job
 
 ResourceId = Annotated[str, Field(max_length=64)]

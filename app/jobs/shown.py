@@ -15,8 +15,8 @@ from typing import NamedTuple, cast
 
 from fastapi import Request, Response
 
+from app.changes.hub import Hub, Watch
 from app.contracts.status import TERMINAL
-from app.events.hub import Hub, Watch
 from app.jobs.schemas import JobRead
 from app.tables import Job
 

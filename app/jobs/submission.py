@@ -13,10 +13,10 @@ from app.jobs.advice import find_advice
 from app.jobs.duration import estimate_duration
 from app.jobs.named import Named, NamedDataset, look_up
 from app.jobs.schemas import JobCreate, JobEstimate, JobValidate, ValidationRead
-from app.jobs.targets import QUEUE_OF_TARGET
 from app.observability import correlation
 from app.quotas.service import require_queue_slot
 from app.tables import Dataset, Job, Model
+from app.targets.queues import QUEUE_OF_TARGET
 
 
 async def enqueue(session: AsyncSession, job: Job) -> None:

@@ -1,3 +1,3 @@
-"""What wraps every request, outermost first: `request_log`, `host_check`, `app.auth.gate`, `app.rate_limit.middleware`,
-`quick_status`, `body_limit`, `strict_json`.
+"""What wraps every request, outermost first: `request_log`, `host_check`, `gate`, `rate_limit`, `quick_status`,
+`body_limit`, `strict_json`.
 """

@@ -8,8 +8,8 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.contracts.status import LEASED, JobStatus, UploadStatus
-from app.health.roster import live_by_queue
 from app.tables import Artifact, File, Job, JobStep, Upload, WebhookDelivery
+from app.targets.roster import live_by_queue
 
 CENSUS_SECONDS = 60.0
 """Counting whole tables takes time that grows with them: figures of that kind are as old as this, at most."""

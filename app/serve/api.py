@@ -7,7 +7,7 @@ import sys
 
 import uvicorn
 
-from app.events.hub import Hub
+from app.changes.hub import Hub
 from app.logs import configure_logs
 from app.main import create_app
 from app.observability.tracing import configure_tracing

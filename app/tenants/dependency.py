@@ -7,8 +7,9 @@ from fastapi import Depends, Header, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.principal import Caller
-from app.database import committed, engine_sessions
+from app.database import engine_sessions
 from app.idempotency.service import Once, checked_key
+from app.transaction import committed
 
 
 async def operator_transaction(request: Request, response: Response) -> AsyncIterator[AsyncSession]:

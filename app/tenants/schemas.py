@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.inspected.schemas import Name
+from app.contracts.naming import Name
 from app.tables import Tenant
 from app.tokens.me import QuotasRead, UsageRead
 

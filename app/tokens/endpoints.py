@@ -5,7 +5,6 @@ from dataclasses import asdict
 from fastapi import APIRouter, Response
 
 from app.auth.principal import Caller
-from app.database import Transaction
 from app.idempotency.dependency import OncePerKey
 from app.idempotency.service import PROBLEMS
 from app.problems import documented
@@ -14,6 +13,7 @@ from app.tables import ApiKey
 from app.tokens import service
 from app.tokens.me import MeRead
 from app.tokens.schemas import TokenCreate, TokenList, TokenMade, TokenRead, TokenRotate
+from app.transaction import Transaction
 
 router = APIRouter(prefix="/v1", tags=["keys"])
 

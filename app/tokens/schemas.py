@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.auth.keys import Key
 from app.auth.scopes import Scope
-from app.inspected.schemas import Name
+from app.contracts.naming import Name
 from app.tables import ApiKey
 
 Seconds = Annotated[int, Field(ge=0, le=int(timedelta(days=3650).total_seconds()))]

@@ -7,9 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.contracts.problem import refuse
 from app.contracts.status import JobKind, Queue, UploadStatus
-from app.garbage.references import hold
 from app.ids import new_id
 from app.jobs.submission import enqueue
+from app.references import hold
 from app.storage import Part
 from app.tables import File, Job, Upload
 from app.uploads import service

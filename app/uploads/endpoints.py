@@ -7,9 +7,9 @@ import anyio.to_thread
 from fastapi import APIRouter, Path, Request, Response
 
 from app.auth.principal import Caller
+from app.changes.waiting import Changes, PreferredWait, until
 from app.contracts.problem import ProblemFound, refuse
 from app.contracts.status import UploadStatus
-from app.database import Transaction, committed, tenant_session
 from app.files.announced import announced_sha256
 from app.files.sniff import SNIFFED, as_purpose, require_format
 from app.idempotency.dependency import OncePerKey
@@ -20,6 +20,7 @@ from app.services import Services, ServiceSet
 from app.storage import Part
 from app.storage.staging import MAX_PARTS
 from app.tables import File, Upload
+from app.transaction import Transaction, committed, tenant_session
 from app.uploads import completion, service
 from app.uploads.part_urls import FIRST_PARTS, part_urls
 from app.uploads.receiving import drain, receive
@@ -34,7 +35,6 @@ from app.uploads.schemas import (
     UploadRead,
     layout_of,
 )
-from app.waiting import Changes, PreferredWait, until
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 

@@ -6,11 +6,11 @@ from sqlalchemy import select
 from app.artifacts import service as artifacts
 from app.auth.principal import Caller
 from app.contracts.problem import ProblemFound, refuse
-from app.database import Transaction
 from app.jobs import service as jobs
 from app.pagination import Listing, PageQuery, listing, one_page
 from app.problems import documented
 from app.tables import Variant
+from app.transaction import Transaction
 from app.variants.schemas import LayerList, VariantRead
 
 router = APIRouter(prefix="/v1", tags=["variants"])

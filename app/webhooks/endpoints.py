@@ -7,12 +7,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from app.auth.principal import Caller
 from app.contracts.codes import ProblemCode
 from app.contracts.problem import refuse
-from app.database import Transaction
 from app.idempotency.dependency import OncePerKey
 from app.idempotency.service import PROBLEMS
 from app.pagination import Listing, PageQuery, listing, one_page
 from app.problems import documented
 from app.tables import Webhook, WebhookDelivery
+from app.transaction import Transaction
 from app.webhooks import service
 from app.webhooks.egress import Egress
 from app.webhooks.schemas import DeliveryRead, WebhookCreate, WebhookMade, WebhookRead

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.contracts.problem import Problem, problem
 from app.contracts.result import QuantizeOutcome
 from app.contracts.status import JobKind
-from app.garbage.references import hold_stored
 from app.jobs import lease as statements
 from app.jobs.retry_class import postponement
+from app.references import hold_stored
 from app.settings import Settings
 from app.storage import ObjectStore, StorageError, StoreUnavailable
 from app.tables import Artifact, Job, Model

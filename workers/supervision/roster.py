@@ -1,4 +1,4 @@
-"""Says every few seconds, from the worker's main process, that this worker is alive. See `app.health.roster`."""
+"""Says every few seconds, from the worker's main process, that this worker is alive. See `app.targets.roster`."""
 
 import os
 import threading
@@ -7,8 +7,8 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from app.health import roster
-from app.health.roster import Presence
+from app.targets import roster
+from app.targets.roster import Presence
 
 log = structlog.get_logger("lowbit.roster")
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.auth.gate import PUBLIC_PATHS, PUBLIC_PREFIXES
 from app.auth.scopes import OPERATOR_SCOPES, SCOPES, holds, is_write, required, rule_for
+from app.middleware.gate import PUBLIC_PATHS, PUBLIC_PREFIXES
 from tests.e2e.conversation import is_problem
 from tests.servers.api import Api
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from sqlalchemy import text
 
-from app.events.hub import Hub
+from app.changes.hub import Hub
 from app.jobs.shown import Shown, ShownJobs
 from app.tables import Job
 from tests.app.events.conftest import Api, Tenancy

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
+from app.changes.hub import APPLICATION_NAME
 from app.contracts.status import TRANSITIONS, JobStatus
-from app.events.hub import APPLICATION_NAME
 from app.jobs import events, lease
 from app.tables import Job, JobEvent
 from tests.app.events.conftest import Api, Sessions, Stream, Tenancy, Work, running_api

@@ -19,9 +19,9 @@ from app.files import service as files
 from app.files.reception import Reception
 from app.garbage.collection import Collector
 from app.garbage.found import Garbage
-from app.garbage.references import hold, try_to_own
 from app.garbage.single_runner import CollectionUnderWay, single_runner
 from app.ids import new_id
+from app.references import hold, try_to_own
 from app.storage import ObjectStore, store_from_url
 from app.tables import DEFAULT_TENANT_ID, File, IdempotencyKey, JobStep, Model, ModelFile, Upload
 from app.uploads.expiry import expire

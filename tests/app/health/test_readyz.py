@@ -7,8 +7,8 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.health import roster
-from app.health.roster import SERVED_QUEUES, Presence
+from app.targets import roster
+from app.targets.roster import SERVED_QUEUES, Presence
 from tests.app.observability.application import converse
 from tests.servers.postgres import Database
 

@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.contracts.status import JobStatus
-from app.health import roster
-from app.health.roster import Presence
+from app.targets import roster
+from app.targets.roster import Presence
 from tests.app.jobs.conftest import MakeJob
 from tests.app.observability.application import converse
 from tests.servers.postgres import Database

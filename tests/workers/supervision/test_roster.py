@@ -3,7 +3,7 @@ import time
 
 from sqlalchemy import create_engine, text
 
-from app.health.roster import Presence
+from app.targets.roster import Presence
 from tests.servers.postgres import Database
 from workers.supervision.roster import RosterEntry
 

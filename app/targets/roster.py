@@ -7,8 +7,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.elements import ColumnElement
 
 from app.contracts.status import Queue
-from app.jobs.targets import QUEUE_OF_TARGET
 from app.tables import Worker
+from app.targets.queues import QUEUE_OF_TARGET
 
 REFRESH_SECONDS = 10.0
 LIVE_SECONDS = 30.0

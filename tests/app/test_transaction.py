@@ -7,10 +7,10 @@ import httpx2
 from sqlalchemy import text
 
 from app.auth.keys import generate
-from app.database import Transaction
 from app.main import create_app
 from app.serve.admin_key import admit
 from app.settings import Settings
+from app.transaction import Transaction
 from tests.servers.postgres import Database
 
 

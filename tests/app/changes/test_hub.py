@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from app.events.hub import Change, Hub, Watch
+from app.changes.hub import Change, Hub, Watch
 from tests.app.events.conftest import Sessions, Tenancy, Work
 from tests.servers.postgres import Database
 

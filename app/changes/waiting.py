@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar, cast
 
 from fastapi import Depends, Header, Request
 
-from app.events.hub import Hub
+from app.changes.hub import Hub
 
 MAX_WAIT_SECONDS = 60
 LOOK_SECONDS = 5.0

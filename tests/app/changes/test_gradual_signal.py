@@ -1,6 +1,6 @@
 import asyncio
 
-from app.events.gradual_signal import AT_ONCE, GradualSignal
+from app.changes.gradual_signal import AT_ONCE, GradualSignal
 
 LONG = 30.0
 

@@ -1,0 +1,1 @@
+"""The runtimes that models are built for: the queue of each, and the workers that are there."""
