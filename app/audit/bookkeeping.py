@@ -15,7 +15,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.contracts.codes import ProblemCode
-from app.idempotency.expiry import forget_old
 from app.tables import DEFAULT_TENANT_ID, ApiKey, AuditEntry
 
 log = structlog.get_logger("lowbit.audit")
@@ -59,7 +58,6 @@ class Books:
                 if used:
                     await session.execute(_last_used(used))
                 session.add_all(_entry(kind, count, addresses[kind]) for kind, count in rejections.items())
-                await session.execute(forget_old())
         except (DBAPIError, PoolTimeout):
             self._used |= used
             self._rejections += rejections

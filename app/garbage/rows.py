@@ -11,12 +11,11 @@ from sqlalchemy.sql.elements import ColumnElement, SQLColumnExpression
 
 from app.contracts.status import UploadStatus
 from app.garbage.found import Kind
+from app.idempotency.expiry import KEPT
 from app.tables import Base, IdempotencyKey, JobStep, Upload
 
 BATCH = 500
 """Rows that one transaction removes."""
-IDEMPOTENCY_SECONDS = 24 * 3600.0
-"""A client that repeats a request does so within the day."""
 ENDED_UPLOAD_SECONDS = 7 * 24 * 3600.0
 """After its expiry, however it ended: until then its owner may ask what became of it."""
 
@@ -79,7 +78,7 @@ def old_rows(*, step_retention_seconds: float) -> tuple[OldRows, ...]:
             IdempotencyKey.tenant_id,
             literal(0),
             IdempotencyKey.created_at,
-            IDEMPOTENCY_SECONDS,
+            KEPT.total_seconds(),
         ),
         OldRows(
             "upload",

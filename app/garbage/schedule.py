@@ -1,4 +1,4 @@
-"""The API's second background loop: gives up uploads that were not completed in time, and collects garbage.
+"""The API's second background loop: forgets answers and gives up uploads whose time is over, and collects garbage.
 
 Every API process runs it; the statements and a lock tolerate that, so no leader is needed.
 """
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from app.garbage.collection import Collector
 from app.garbage.found import Sums
 from app.garbage.single_runner import CollectionUnderWay, single_runner
+from app.idempotency.expiry import forget_old
 from app.settings import Settings
 from app.storage import ObjectStore, StorageError
 from app.uploads.expiry import expire
@@ -22,7 +23,7 @@ from app.uploads.expiry import expire
 log = structlog.get_logger("lowbit.garbage")
 
 LOOK_SECONDS = 10.0
-"""How often uploads are looked at whose time is over."""
+"""How often answers and uploads are looked at whose time is over."""
 
 
 async def keep_clean(sessions: async_sessionmaker[AsyncSession], store: ObjectStore, settings: Settings) -> None:
@@ -31,6 +32,7 @@ async def keep_clean(sessions: async_sessionmaker[AsyncSession], store: ObjectSt
     while True:
         await asyncio.sleep(min(LOOK_SECONDS, settings.garbage_seconds))
         try:
+            await _forget_answers(sessions)
             await expire(sessions, store)
             if time.monotonic() >= next_collection:
                 next_collection = time.monotonic() + settings.garbage_seconds
@@ -39,6 +41,11 @@ async def keep_clean(sessions: async_sessionmaker[AsyncSession], store: ObjectSt
             log.warning("cleaning postponed", error=type(error).__name__)
         except Exception:  # the loop must outlive whatever one round met; the log says what it was
             log.exception("cleaning failed")
+
+
+async def _forget_answers(sessions: async_sessionmaker[AsyncSession]) -> None:
+    async with sessions.begin() as session:
+        await session.execute(forget_old())
 
 
 async def collect(sessions: async_sessionmaker[AsyncSession], store: ObjectStore, settings: Settings) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import Delete, delete, func
 from app.tables import IdempotencyKey
 
 KEPT = timedelta(hours=24)
+"""A client that repeats a request does so within the day."""
 
 
 def forget_old() -> Delete:
