@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from app.artifacts.endpoints import router as artifacts
 from app.audit.bookkeeping import keep_books
 from app.audit.endpoints import router as audit
+from app.audit.service import record
 from app.auth.scopes import required, rule_for
 from app.changes.hub import Hub
 from app.contracts.problem import Problem
@@ -26,6 +27,7 @@ from app.garbage.schedule import keep_clean
 from app.health.endpoints import router as health
 from app.jobs.announce import Announcer
 from app.jobs.endpoints import router as jobs
+from app.jobs.news import told_to
 from app.jobs.shown import ShownJobs
 from app.jobs.upkeep import keep_up
 from app.middleware.body_limit import BodyLimit
@@ -49,6 +51,7 @@ from app.settings import Settings
 from app.storage.configured import configured_store
 from app.tenants.endpoints import router as tenants
 from app.tokens.endpoints import router as tokens
+from app.transaction import AroundCommit
 from app.uploads.endpoints import router as uploads
 from app.variants.endpoints import router as variants
 from app.version import VERSION
@@ -131,6 +134,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.scrapes = scrapes
     app.state.egress = egress
     app.state.services = ServiceSet(settings, store)
+    app.state.around_commit = AroundCommit(before=(record,), after=(told_to(announcer, shown_jobs),))
     for router in ROUTERS:
         app.include_router(router)
     install_handlers(app)

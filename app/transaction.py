@@ -1,17 +1,27 @@
-"""One request, one transaction, committed before the answer is sent."""
+"""One request, one transaction, committed before the answer is sent.
 
-from collections.abc import AsyncIterator
+Who adds to it, and who is told of it, this module does not know: `app.main` says so.
+"""
+
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.service import record
 from app.auth.principal import principal_of
 from app.database import engine_sessions
-from app.jobs.announce import Announcer
 from app.tenancy import seen_by
+
+
+class AroundCommit(NamedTuple):
+    """Who has a part in every request's transaction."""
+
+    before: tuple[Callable[[AsyncSession, Request, Response], None], ...]
+    """Add what stands or falls with the change."""
+    after: tuple[Callable[[AsyncSession], None], ...]
+    """Tell of the change, which is there to stay."""
 
 
 def tenant_session(request: Request) -> AsyncSession:
@@ -21,15 +31,15 @@ def tenant_session(request: Request) -> AsyncSession:
 
 @asynccontextmanager
 async def committed(session: AsyncSession, request: Request, response: Response) -> AsyncIterator[AsyncSession]:
-    """Commit at the end, with the audit log's entry; then, and only then, tell of jobs that were queued or moved."""
+    """Commit at the end, with what others add; then, and only then, let the change be told."""
+    around: AroundCommit = request.app.state.around_commit
     async with session:
         yield session
-        record(session, request, response)
+        for add in around.before:
+            add(session, request, response)
         await session.commit()
-        announcer: Announcer = request.app.state.announcer
-        announcer.announce_soon(session.info.pop("queues", ()))
-        for job_id in session.info.pop("moved", ()):
-            request.app.state.shown_jobs.forget(job_id)
+        for tell in around.after:
+            tell(session)
 
 
 async def transaction(request: Request, response: Response) -> AsyncIterator[AsyncSession]:

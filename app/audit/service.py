@@ -1,5 +1,6 @@
 """The audit log. A write and its entry are one transaction: there is no change that nobody made."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import Request, Response
@@ -11,24 +12,29 @@ from app.auth.scopes import is_write
 from app.contracts.problem import MAX_QUOTED
 from app.tables import AuditEntry
 
-_DETAIL = "audit_detail"
-_SKIPPED = "audit_skipped"
+
+@dataclass
+class _Remarks:
+    """What the work says about the entry that the commit will make of it."""
+
+    detail: dict[str, Any] = field(default_factory=dict)
+    skipped: bool = False
 
 
 def explain(session: AsyncSession, **detail: Any) -> None:  # noqa: ANN401  whatever JSON can say
     """Add facts to the entry of this transaction. Never a secret: the entry stays for good."""
-    session.info.setdefault(_DETAIL, {}).update(detail)
+    _remarks(session).detail.update(detail)
 
 
 def leave_unaudited(session: AsyncSession) -> None:
     """This transaction changes nothing after all."""
-    session.info[_SKIPPED] = True
+    _remarks(session).skipped = True
 
 
 def record(session: AsyncSession, request: Request, response: Response) -> None:
     """Add the entry of a request that writes. Requests that only read leave none."""
-    skipped, detail = session.info.pop(_SKIPPED, False), session.info.pop(_DETAIL, {})
-    if skipped or not is_write(request.method, request.url.path):
+    remarks: _Remarks = session.info.pop(_Remarks, _Remarks())
+    if remarks.skipped or not is_write(request.method, request.url.path):
         return
     caller: Principal = principal_of(request)
     session.add(
@@ -38,7 +44,7 @@ def record(session: AsyncSession, request: Request, response: Response) -> None:
             action=_action(request),
             subject=_subject(request, response),
             request_id=getattr(request.state, "request_id", None),
-            detail=detail,
+            detail=remarks.detail,
         )
     )
 
@@ -49,6 +55,11 @@ def entries(tenant_id: str | None, *, before: int | None, limit: int) -> Select[
     if tenant_id is not None:
         statement = statement.where(AuditEntry.tenant_id == tenant_id)
     return statement if before is None else statement.where(AuditEntry.id < before)
+
+
+def _remarks(session: AsyncSession) -> _Remarks:
+    remarks: _Remarks = session.info.setdefault(_Remarks, _Remarks())
+    return remarks
 
 
 def _action(request: Request) -> str:

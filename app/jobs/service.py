@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.contracts.problem import refuse
 from app.contracts.status import TERMINAL, USER_KINDS, JobStatus
 from app.jobs import lease
+from app.jobs.news import news_of
 from app.tables import Job
 
 
@@ -27,7 +28,7 @@ async def cancel(session: AsyncSession, job_id: str, *, tenant_id: str) -> Job:
     before = await get(session, job_id, tenant_id=tenant_id)
     changed: Job | None = await session.scalar(lease.request_cancel(job_id, tenant_id=tenant_id))
     if changed is not None:
-        moved(session, job_id)
+        news_of(session).changed.add(job_id)
         return changed
     await session.refresh(before)
     if before.status in TERMINAL - {JobStatus.CANCELLED}:
@@ -41,9 +42,4 @@ async def delete(session: AsyncSession, job_id: str, *, tenant_id: str) -> None:
     gone = delete_rows(Job).where(Job.tenant_id == tenant_id, Job.id == job_id, Job.status.in_(TERMINAL))
     if await session.scalar(gone.returning(Job.id)) is None:
         raise refuse("invalid_state_transition", f"The job is {row.status}.", hint="Cancel it, and wait for its end.")
-    moved(session, job_id)
-
-
-def moved(session: AsyncSession, job_id: str) -> None:
-    """Note that the transaction changes a job: what is kept of it is forgotten at its end."""
-    session.info.setdefault("moved", set()).add(job_id)
+    news_of(session).changed.add(job_id)

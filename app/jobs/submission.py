@@ -12,6 +12,7 @@ from app.ids import new_id
 from app.jobs.advice import find_advice
 from app.jobs.duration import estimate_duration
 from app.jobs.named import Named, NamedDataset, look_up
+from app.jobs.news import news_of
 from app.jobs.schemas import JobCreate, JobEstimate, JobValidate, ValidationRead
 from app.observability import correlation
 from app.quotas.service import require_queue_slot
@@ -24,7 +25,7 @@ async def enqueue(session: AsyncSession, job: Job) -> None:
     await require_queue_slot(session, job.tenant_id)
     correlation.stamp(job)
     session.add(job)
-    session.info.setdefault("queues", set()).add(str(job.queue))
+    news_of(session).queues.add(str(job.queue))
     await session.flush()
 
 

@@ -11,7 +11,7 @@ from app.audit.service import explain
 from app.contracts.problem import refuse
 from app.ids import new_id
 from app.jobs import lease, subjects
-from app.jobs.service import moved
+from app.jobs.news import news_of
 from app.quotas import service as quotas
 from app.tables import DEFAULT_TENANT_ID, Job, Tenant
 from app.tenants.schemas import TenantChange, TenantCreate, TenantDetail, TenantRead
@@ -69,8 +69,9 @@ async def requeue(session: AsyncSession, job_id: str) -> Job:
     subject = subjects.awaited_again(row)
     if subject is not None:
         await session.execute(subject)
-    session.info.setdefault("queues", set()).add(row.queue)
-    moved(session, job_id)
+    news = news_of(session)
+    news.queues.add(row.queue)
+    news.changed.add(job_id)
     explain(session, tenant_id=row.tenant_id)
     return row
 
