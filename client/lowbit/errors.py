@@ -16,14 +16,10 @@ LowbitError
 └── DigestMismatch          downloaded bytes are not the bytes announced
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from lowbit.problem import Problem
-
-if TYPE_CHECKING:
-    from lowbit.job import Job
+from lowbit.resources import JobResult, RawProblem
 
 
 class LowbitError(Exception):
@@ -85,18 +81,32 @@ class UnsuitableSource(LowbitError):
     """What lies at a path is nothing that the service takes. Nothing was sent; the message says what would do."""
 
 
+class KnownJob(Protocol):
+    """What the errors about one job read of it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def result(self) -> JobResult | None: ...
+    @property
+    def error(self) -> RawProblem | None: ...
+
+
 class JobError(LowbitError):
     """What the errors about one job have in common."""
 
-    def __init__(self, job: Job, message: str) -> None:
+    def __init__(self, job: KnownJob, message: str) -> None:
         super().__init__(message)
-        self.job = job
+        self.job: Any = job
+        """The `lowbit.Job`, with all that it can do. It raises these errors, so they cannot name its type."""
 
 
 class JobFailed(JobError):
     """The job failed or was cancelled. `problem` says why; it is None for a cancelled job."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: KnownJob) -> None:
         self.problem = Problem.parse(job.error) if job.error else None
         reason = self.problem.explain() if self.problem else "no reason was recorded"
         super().__init__(job, f"{job.id} was cancelled" if job.status == "cancelled" else f"{job.id} failed\n{reason}")
@@ -105,14 +115,14 @@ class JobFailed(JobError):
 class ObjectiveUnmet(JobError):
     """Nothing broke, but no candidate met the objective. The best one is there to look at."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: KnownJob) -> None:
         super().__init__(job, job.result["verdict"] if job.result else f"{job.id} did not meet its objective")
 
 
 class JobNotFinished(JobError):
     """The job has no result yet."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: KnownJob) -> None:
         super().__init__(job, f"{job.id} is {job.status}; it has a result once it has succeeded")
 
 
