@@ -5,23 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 import typer
 
 from lowbit.command.assignments import apply_assignments
+from lowbit.command.declaring import Declaration, declaring
 from lowbit.command.dry_run import report_dry_run
 from lowbit.command.following import conclude, follow, leave
 from lowbit.command.options import Format, FormatOption, OutputOption, TimeoutOption, examples, output_folder
-from lowbit.command.preparation import ImageOptions, TextOptions, declared
-from lowbit.command.preparation_options import (
-    ImageChannels,
-    ImageLayout,
-    ImageMean,
-    ImageResize,
-    ImageSize,
-    ImageStd,
-    Label,
-    MaxLength,
-    PreparationFile,
-    Text,
-    TextPair,
-)
 from lowbit.command.progress import Display, display
 from lowbit.command.session import connected
 from lowbit.command.sources import dataset_source, model_source
@@ -53,7 +40,8 @@ class Sources(NamedTuple):
         return [source for source in (self.calibration, self.evaluation) if source is not None]
 
 
-def quantize(  # noqa: PLR0913, PLR0917 - each argument is an option of the command
+@declaring
+def quantize(  # noqa: PLR0913 - each argument is an option of the command
     model: Annotated[
         str,
         typer.Argument(
@@ -82,20 +70,11 @@ def quantize(  # noqa: PLR0913, PLR0917 - each argument is an option of the comm
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a field, as recipe.per_channel=false.")
     ] = None,
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="A name for the job.")] = None,
-    text: Text = None,
-    text_pair: TextPair = None,
-    label: Label = None,
-    max_length: MaxLength = None,
-    image_size: ImageSize = None,
-    image_resize: ImageResize = None,
-    image_mean: ImageMean = None,
-    image_std: ImageStd = None,
-    image_layout: ImageLayout = None,
-    image_channels: ImageChannels = None,
-    preparation_file: PreparationFile = None,
+    *,
+    declaration: Declaration,
     output: OutputOption = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Start the job and do not wait.")] = False,  # noqa: FBT002 - a switch
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, create no job.")] = False,  # noqa: FBT002 - a switch
+    detach: Annotated[bool, typer.Option("--detach", help="Start the job and do not wait.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, create no job.")] = False,
     timeout: TimeoutOption = None,
     output_format: FormatOption = Format.HUMAN,
 ) -> None:
@@ -111,10 +90,8 @@ def quantize(  # noqa: PLR0913, PLR0917 - each argument is an option of the comm
         options["name"] = name
     # the form of --set and what data is declared to be are checked before anything is sent
     apply_assignments({"recipe": {}}, assignments or [])
-    texts = TextOptions(text, text_pair, label, max_length)
-    images = ImageOptions(image_size, image_resize, image_mean, image_std, image_layout, image_channels)
     sources = Sources(model, calibration, evaluation)
-    preparation = declared(texts, images, preparation_file, sources.data())
+    preparation = declaration.of(sources.data())
     with connected(output_format) as client:
         with display(output_format) as shown:
             request = _prepare(client, sources, preparation, options, shown)

@@ -4,22 +4,9 @@ from typing import Annotated
 
 import typer
 
+from lowbit.command.declaring import Declaration, declaring
 from lowbit.command.facts import print_one
 from lowbit.command.options import Format, FormatOption
-from lowbit.command.preparation import ImageOptions, TextOptions, declared
-from lowbit.command.preparation_options import (
-    ImageChannels,
-    ImageLayout,
-    ImageMean,
-    ImageResize,
-    ImageSize,
-    ImageStd,
-    Label,
-    MaxLength,
-    PreparationFile,
-    Text,
-    TextPair,
-)
 from lowbit.command.progress import display
 from lowbit.command.session import connected
 from lowbit.command.sources import dataset_path, model_path
@@ -42,28 +29,18 @@ def upload_model(
         print_one(model, output)
 
 
-def upload_dataset(  # noqa: PLR0913, PLR0917 - each argument is an option of the command
+@declaring
+def upload_dataset(
     path: Annotated[
         str, typer.Argument(metavar="PATH", help="Arrays, a table, or a folder of images.", callback=dataset_path)
     ],
     name: NameOption = None,
-    text: Text = None,
-    text_pair: TextPair = None,
-    label: Label = None,
-    max_length: MaxLength = None,
-    image_size: ImageSize = None,
-    image_resize: ImageResize = None,
-    image_mean: ImageMean = None,
-    image_std: ImageStd = None,
-    image_layout: ImageLayout = None,
-    image_channels: ImageChannels = None,
-    preparation_file: PreparationFile = None,
+    *,
+    declaration: Declaration,
     output: FormatOption = Format.HUMAN,
 ) -> None:
     """Upload a data set and wait until it is inspected."""
-    texts = TextOptions(text, text_pair, label, max_length)
-    images = ImageOptions(image_size, image_resize, image_mean, image_std, image_layout, image_channels)
-    preparation = declared(texts, images, preparation_file, [path])
+    preparation = declaration.of([path])
     with connected(output) as client:
         with display(output) as shown:
             dataset = client.datasets.upload(
