@@ -28,6 +28,11 @@ def test_the_celery_side_imports_no_numerics() -> None:
     assert loaded.isdisjoint(set(HEAVY) - {"workers"})
 
 
+def test_the_process_of_a_job_is_held_to_its_bounds_without_a_database() -> None:
+    loaded = _modules_after("import workers.supervision.process.confinement, workers.supervision.process.job_process")
+    assert loaded.isdisjoint({*HEAVY, "sqlalchemy", "celery"} - {"workers"})
+
+
 def test_the_contracts_import_nothing_heavy() -> None:
     loaded = _modules_after("import app.contracts.result, app.contracts.problem, app.contracts.fit")
     assert loaded.isdisjoint({*HEAVY, "fastapi", "sqlalchemy", "celery"})

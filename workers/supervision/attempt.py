@@ -23,13 +23,12 @@ from workers.protocol.outcome import DatasetInspected, Finished, ModelInspected,
 from workers.sandbox.gpu import Gpu
 from workers.supervision import canonical_model, record
 from workers.supervision.abnormal_end import AbnormalEnd, ProcessCrashed
-from workers.supervision.heartbeat import CancelRequested, LeaseLost
 from workers.supervision.held_job import HeldJob
 from workers.supervision.inspection_size import refusal_of_length
+from workers.supervision.interruption import CancelRequested, LeaseLost, ShuttingDown
 from workers.supervision.output_files import StoredFile
 from workers.supervision.process_work import ProcessWork
 from workers.supervision.scratch import attempt_folder
-from workers.supervision.shutdown import ShuttingDown
 from workers.supervision.transfers import Transfers
 from workers.supervision.verification import verify
 

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.contracts.status import JobStatus
 from app.jobs import lease as statements
 from app.jobs.lease import Lease
+from workers.supervision.interruption import CancelRequested, LeaseLost
 
 log = structlog.get_logger("lowbit.heartbeat")
 
@@ -31,14 +32,6 @@ MAX_WAITING = 64
 
 Report = Callable[[Session], str | None]
 """Writes something under the lease; returns the job's status, or None if no row was touched."""
-
-
-class LeaseLost(Exception):
-    """Another worker may have the job, or has it. Stop, and write nothing."""
-
-
-class CancelRequested(Exception):
-    """The user wants the job to stop."""
 
 
 class Heartbeat:

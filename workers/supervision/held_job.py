@@ -17,9 +17,10 @@ from app.jobs.lease import Lease
 from app.settings import Settings
 from app.tables import Job
 from workers.supervision.abnormal_end import DeadlinePassed
-from workers.supervision.heartbeat import Heartbeat, LeaseLost
+from workers.supervision.heartbeat import Heartbeat
+from workers.supervision.interruption import LeaseLost, ShuttingDown
 from workers.supervision.job_log import MAX_EVENTS, JobLog
-from workers.supervision.shutdown import SHUTDOWN, ShuttingDown
+from workers.supervision.shutdown import SHUTDOWN
 from workers.supervision.stages import StageRecord
 
 log = structlog.get_logger("lowbit.held_job")

@@ -20,8 +20,8 @@ from app.tables import Artifact, Job, Variant
 from workers.protocol.outcome import DatasetInspected, ModelInspected
 from workers.protocol.tasks import OUTPUT_FOLDER
 from workers.supervision.abnormal_end import AbnormalEnd, OutputUnusable
-from workers.supervision.heartbeat import LeaseLost
 from workers.supervision.held_job import HeldJob
+from workers.supervision.interruption import LeaseLost
 from workers.supervision.job_log import MAX_EVENTS
 from workers.supervision.output_files import store_output
 from workers.supervision.stages import MAX_WARNINGS, StageRecord, storable

@@ -18,7 +18,3 @@ class Flag:
 
 
 SHUTDOWN = Flag()
-
-
-class ShuttingDown(Exception):
-    """This worker was told to stop."""

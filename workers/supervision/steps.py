@@ -22,8 +22,8 @@ from app.tables import JobStep
 from workers.protocol.events import ReusedEvent, StepEvent
 from workers.protocol.step_keys import STEP_FOLDER, StepName, part_key, step_file_name, step_keys
 from workers.protocol.tasks import QuantizeTask
-from workers.supervision.heartbeat import LeaseLost
 from workers.supervision.held_job import HeldJob
+from workers.supervision.interruption import LeaseLost
 from workers.supervision.plain_file import opened_plain
 from workers.supervision.transfers import FileStore
 

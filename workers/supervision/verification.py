@@ -25,8 +25,8 @@ from app.storage import (
 from app.tables import File, Upload
 from workers.supervision import record
 from workers.supervision.beside import beside
-from workers.supervision.heartbeat import LeaseLost
 from workers.supervision.held_job import HeldJob
+from workers.supervision.interruption import LeaseLost
 
 log = structlog.get_logger("lowbit.verification")
 

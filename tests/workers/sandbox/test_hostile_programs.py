@@ -77,8 +77,8 @@ import sys
 from pathlib import Path
 from workers.sandbox.levels import LADDER
 from workers.sandbox.proof import prove
-from workers.supervision.process import job_process
 from workers.supervision.abnormal_end import AbnormalEnd
+from workers.supervision.process import job_process
 from workers.supervision.process.limits import Limits
 
 for level in LADDER:

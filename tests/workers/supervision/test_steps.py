@@ -29,8 +29,8 @@ from workers.protocol.reporter import Reporter
 from workers.protocol.step_keys import step_file_name
 from workers.protocol.tasks import QuantizeTask
 from workers.supervision import steps as module
-from workers.supervision.heartbeat import LeaseLost
 from workers.supervision.held_job import HeldJob
+from workers.supervision.interruption import LeaseLost
 from workers.supervision.steps import Steps
 
 MakeSteps = Callable[..., Steps]

@@ -22,13 +22,12 @@ from workers.sandbox.environment import job_environment
 from workers.sandbox.gpu import Gpu, visible_devices
 from workers.sandbox.levels import Level
 from workers.supervision.abnormal_end import ProcessCrashed
-from workers.supervision.heartbeat import LeaseLost
+from workers.supervision.interruption import LeaseLost, ShuttingDown
 from workers.supervision.plain_file import read_plain
 from workers.supervision.process.event_lines import EventLines
 from workers.supervision.process.limits import Limits, LimitWatch, task_limit
 from workers.supervision.process.log_tail import log_tail
 from workers.supervision.process.process_tree import ProcessTree, adopting_orphans
-from workers.supervision.shutdown import ShuttingDown
 
 log = structlog.get_logger("lowbit.job_process")
 

@@ -15,9 +15,9 @@ from app.contracts.problem import problem
 from workers.protocol.outcome import OUTCOME, OUTCOME_FILE, Refused
 from workers.sandbox.levels import Level
 from workers.supervision.abnormal_end import OutOfMemory, OutOfScratch, ProcessCrashed
+from workers.supervision.interruption import ShuttingDown
 from workers.supervision.process import job_process, limits
 from workers.supervision.process.limits import Limits
-from workers.supervision.shutdown import ShuttingDown
 
 REFUSED = Refused(problem=problem("npz_invalid", "Cut off.")).model_dump_json()
 ENDS_WELL = f"open(sys.argv[1] + '/{OUTCOME_FILE}', 'w').write({REFUSED!r})"
