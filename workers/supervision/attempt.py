@@ -1,36 +1,31 @@
 """One attempt at one job, from the claim to its end. Every way in which it can end is written down here once."""
 
 import errno
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
-from sqlalchemy import select
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.contracts.problem import Problem, problem
-from app.contracts.result import QuantizeOutcome
-from app.contracts.status import JobKind
+from app.contracts.problem import Problem, ProblemFound, problem
 from app.jobs import lease as statements
 from app.jobs.retry_class import postponement
-from app.references import hold_stored
 from app.settings import Settings
 from app.storage import ObjectStore, StorageError, StoreUnavailable
-from app.tables import Artifact, Job, Model
-from workers.protocol.outcome import DatasetInspected, Finished, ModelInspected, Outcome, Quantized, Result
+from app.tables import Job
+from workers.protocol.outcome import Finished, Outcome
 from workers.sandbox.gpu import Gpu
-from workers.supervision import canonical_model, record
+from workers.supervision import record
 from workers.supervision.abnormal_end import AbnormalEnd, ProcessCrashed
 from workers.supervision.held_job import HeldJob
-from workers.supervision.inspection_size import refusal_of_length
 from workers.supervision.interruption import CancelRequested, LeaseLost, ShuttingDown
-from workers.supervision.output_files import StoredFile
+from workers.supervision.kinds.kind import Errand, Kind
+from workers.supervision.kinds.known import kind_of
 from workers.supervision.process_work import ProcessWork
 from workers.supervision.scratch import attempt_folder
 from workers.supervision.transfers import Transfers
-from workers.supervision.verification import verify
 
 log = structlog.get_logger("lowbit.attempt")
 
@@ -44,7 +39,8 @@ class Attempt:
     gpu: Gpu | None = None
 
     def __post_init__(self) -> None:
-        self.held = HeldJob(self.job, self.settings, self.sessions)
+        self.kind = kind_of(self.job)
+        self.held = HeldJob(self.job, self.settings, self.sessions, self.kind.stages)
         self.transfers = Transfers(self.store, self.held.check)
 
     def see_through(self) -> bool:
@@ -73,6 +69,8 @@ class Attempt:
         except ShuttingDown:
             self._give_back()
             return False
+        except ProblemFound as found:
+            self._refuse(found.problem)
         except AbnormalEnd as end:
             self._end_abnormally(end)
         except StoreUnavailable:
@@ -97,51 +95,23 @@ class Attempt:
 
     def _do(self) -> None:
         """The work of a job of this kind, to its recorded end."""
-        name = f"{self.job.id}-{self.job.lease_token}"
-        if self.job.kind == JobKind.VERIFY_UPLOAD:
-            verify(self.held, self.store)
+        if isinstance(self.kind, Errand):
+            self.kind.see_through(self.held, self.store)
             return
+        name = f"{self.job.id}-{self.job.lease_token}"
         with attempt_folder(self.settings.require_scratch_dir(), name) as scratch:
-            self._finish(ProcessWork(self.held, self.transfers, scratch, self.gpu).outcome(), scratch)
+            outcome = ProcessWork(self.kind, self.held, self.transfers, scratch, self.gpu).outcome()
+            self._finish(self.kind, outcome, scratch)
 
-    def _finish(self, outcome: Outcome, scratch: Path) -> None:
+    def _finish(self, kind: Kind[Any, Any], outcome: Outcome, scratch: Path) -> None:
         if not isinstance(outcome, Finished):
             self._refuse(outcome.problem)
             return
         done = outcome.ok
-        if not isinstance(done, _RESULT_OF[JobKind(self.job.kind)]):
+        if not isinstance(done, kind.result):
             raise ProcessCrashed("its outcome is that of another kind of job")
-        too_long = None if isinstance(done, Quantized) else refusal_of_length(done)
-        if too_long is not None:
-            self._refuse(too_long)
-            return
-        if isinstance(done, Quantized):
-            record.require_consistent(done.outcome)
-            artifacts = record.stored(self.job, done.outcome, scratch, self.transfers)
-            self.held.write_end(lambda s: self._publish(s, done.outcome, artifacts))
-        elif isinstance(done, ModelInspected):
-            stored = canonical_model.store_model(self.job, done, self._uploaded_format(), scratch, self.transfers)
-            self.held.write_end(lambda s: self._keep_model(s, done, stored))
-        else:
-            self.held.write_end(lambda s: record.inspected(s, self.job, done, self.held.record))
+        self.held.write_end(kind.keep(self.held, done, scratch, self.transfers))
         log.info("job succeeded")
-
-    def _uploaded_format(self) -> str:
-        wanted = select(Model.format).where(Model.id == self.job.model_id)
-        return self.held.write(lambda session: session.scalars(wanted).one())
-
-    def _keep_model(self, session: Session, found: ModelInspected, stored: Mapping[str, StoredFile]) -> None:
-        """The model is ready, and its files are its own, in one transaction."""
-        digests = [file.sha256 for file in stored.values()]
-        hold_stored(session, self.store, tenant_id=self.job.tenant_id, digests=digests)
-        record.inspected(session, self.job, found, self.held.record)
-        if stored:
-            session.execute(canonical_model.record_model(self.job, stored))
-
-    def _publish(self, session: Session, outcome: QuantizeOutcome, artifacts: list[Artifact]) -> None:
-        digests = [artifact.sha256 for artifact in artifacts]
-        hold_stored(session, self.store, tenant_id=self.job.tenant_id, digests=digests)
-        record.quantized(session, self.held, outcome, artifacts)
 
     def _stop_as_asked(self) -> None:
         stages = self.held.record.shown(failed=True)
@@ -153,7 +123,7 @@ class Attempt:
         log.info("job given back")
 
     def _refuse(self, why: Problem) -> None:
-        self.held.write_end(lambda s: record.refused(s, self.job, why, self.held.record))
+        self.held.write_end(lambda s: record.refused(s, self.held, why))
         log.info("job failed", code=why.code)
 
     def _end_abnormally(self, end: AbnormalEnd) -> None:
@@ -171,10 +141,3 @@ class Attempt:
                 raise LeaseLost
             log.warning("job postponed", why=why, pause_seconds=round(pause, 1))
         return False
-
-
-_RESULT_OF: dict[JobKind, type[Result]] = {
-    JobKind.INSPECT_MODEL: ModelInspected,
-    JobKind.INSPECT_DATASET: DatasetInspected,
-    JobKind.QUANTIZE: Quantized,
-}

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.contracts.status import JobKind, Queue
+from app.contracts.status import Queue
 from app.jobs import lease
 from app.jobs.turn import take_turns
 from app.observability import correlation, tracing
@@ -24,6 +24,7 @@ from app.tables import Job
 from app.tenancy import EVERY_TENANT, seen_by
 from workers.sandbox.gpu import Gpu
 from workers.supervision.attempt import Attempt
+from workers.supervision.kinds.known import kind_of
 
 log = structlog.get_logger("lowbit.crew")
 
@@ -63,8 +64,8 @@ class Crew:
                 return False
 
     def gpu_for(self, job: Job) -> Gpu | None:
-        """Uploads are parsed without one: behind its nodes lies a driver of the kernel."""
-        return self.gpu if (job.queue, job.kind) == (Queue.GPU, JobKind.QUANTIZE) else None
+        """None for a job that was claimed for other work, or that is of a kind which has no use for one."""
+        return self.gpu if job.queue == Queue.GPU and kind_of(job).takes_gpu else None
 
     def _sessions_for(self, job: Job) -> sessionmaker[Session]:
         """Whatever a job brings about, it cannot touch another tenant's rows."""

@@ -10,7 +10,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.contracts.status import QUANTIZE_STAGES, JobKind, Stage
+from app.contracts.status import Stage
 from app.jobs import events
 from app.jobs import lease as statements
 from app.jobs.lease import Lease
@@ -25,8 +25,6 @@ from workers.supervision.stages import StageRecord
 
 log = structlog.get_logger("lowbit.held_job")
 
-SHORT_STAGES = (Stage.FETCH, Stage.INSPECT)
-"""Of an inspection; a checkpoint's or a program's has `export` besides."""
 RETRY_SECONDS = 0.5
 SETTLE_SECONDS = 2.0
 LAST_WORDS_SECONDS = 6.0
@@ -43,10 +41,12 @@ class HeldJob:
     settings: Settings
     sessions: sessionmaker[Session]
     """They see the rows of the job's tenant and no others."""
+    stages: tuple[Stage, ...]
+    """Those that every job of its kind has."""
 
     def __post_init__(self) -> None:
         self.lease = Lease(self.job.id, self.job.lease_token)
-        self.record = StageRecord(QUANTIZE_STAGES if self.job.kind == JobKind.QUANTIZE else SHORT_STAGES)
+        self.record = StageRecord(self.stages)
         self.heartbeat = Heartbeat(self.lease, self.sessions, lease_seconds=self.settings.lease_seconds)
         self.log = JobLog()
         self._claimed_at = time.monotonic()

@@ -3,19 +3,18 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
-from app.contracts.problem import problem
 from app.contracts.status import Stage
 from workers.protocol.events import Event
 from workers.protocol.outcome import Outcome, Refused
-from workers.protocol.tasks import InspectModelTask, QuantizeTask, Task
 from workers.sandbox.gpu import Gpu
-from workers.sandbox.levels import Level, Sandbox
+from workers.sandbox.levels import Level
+from workers.supervision.brief import Brief
 from workers.supervision.held_job import HeldJob
-from workers.supervision.inputs import Inputs
-from workers.supervision.inspection_size import inspection_room_bytes
+from workers.supervision.kinds.kind import Kind
 from workers.supervision.process import job_process
 from workers.supervision.process.confinement import sandbox_in_use
 from workers.supervision.process.limits import Limits
@@ -31,6 +30,7 @@ SHOWN_EVERY_SECONDS = 0.25
 
 @dataclass
 class ProcessWork:
+    kind: Kind[Any, Any]
     held: HeldJob
     transfers: Transfers
     scratch: Path
@@ -46,22 +46,24 @@ class ProcessWork:
         """Bring what the process needs, then run it to its end."""
         self.held.enter(Stage.FETCH)
         with self.held.sessions() as session:
-            inputs = Inputs.of(session, self.held.job, self.held.settings)
-        inputs.bring(self.transfers, self.scratch)
-        if isinstance(inputs.task, QuantizeTask):
-            self._steps = Steps(self.held, self.transfers, self.scratch, inputs.task)
+            brief = self.kind.brief(session, self.held.job, self.held.settings)
+        brief.bring(self.transfers, self.scratch, tenant_id=self.held.job.tenant_id)
+        if self.kind.keeps_steps:
+            self._steps = Steps(self.held, self.transfers, self.scratch, brief.task)
             self._steps.bring()
         sandbox = sandbox_in_use(self.held.settings)
-        refused = _refused_without(sandbox, inputs.task)
-        if refused is not None:
-            return refused
+        refusal = None if sandbox.may_open_untrusted else self.kind.refusal_without_sandbox(brief.task)
+        if refusal is not None:
+            return Refused(problem=refusal)
+        if sandbox.level == Level.NONE:
+            log.warning("an upload is opened without a sandbox")
         self._stall.note(self.held.record.current)
         try:
             return job_process.run(
                 self.scratch,
                 command=job_process.COMMAND,
                 level=sandbox.level,
-                limits=self._limits(inputs),
+                limits=self._limits(brief),
                 on_event=self._on_event,
                 check=self._check,
                 gpu=self.gpu,
@@ -70,11 +72,9 @@ class ProcessWork:
             self._has_news = True
             self._show_news()
 
-    def _limits(self, inputs: Inputs) -> Limits:
+    def _limits(self, brief: Brief[Any]) -> Limits:
         settings = self.held.settings
-        resident = [settings.job_rss_bytes]
-        if not isinstance(inputs.task, QuantizeTask):
-            resident.append(inspection_room_bytes(inputs.bytes_in(self.scratch)))
+        resident = (settings.job_rss_bytes, self.kind.room_bytes(brief.bytes_in(self.scratch)))
         return Limits(
             address_space_bytes=None if self.gpu else settings.job_memory_bytes,
             data_bytes=settings.job_memory_bytes if self.gpu else None,
@@ -107,17 +107,3 @@ class ProcessWork:
         if self._has_news:
             self.held.report()
             self._has_news, self._shown_at = False, time.monotonic()
-
-
-def _refused_without(sandbox: Sandbox, task: Task) -> Refused | None:
-    """A program, or an archive with whatever is in it, is opened in a sandbox or not at all."""
-    if isinstance(task, InspectModelTask) and task.format != "onnx" and not sandbox.may_open_untrusted:
-        return Refused(
-            problem=problem(
-                "sandbox_unavailable",
-                "No sandbox holds on the worker that took the job. A single .onnx file would be opened without one.",
-            )
-        )
-    if sandbox.level == Level.NONE:
-        log.warning("an upload is opened without a sandbox")
-    return None

@@ -68,7 +68,7 @@ def make_steps(tmp_path: Path, sessions: sessionmaker[Session], store: Directory
         scratch = tmp_path / job.id
         scratch.mkdir()
         own = sessionmaker(sessions.kw["bind"], expire_on_commit=False, info=seen_by(tenant_id))
-        held = HeldJob(job, Settings(), own)
+        held = HeldJob(job, Settings(), own, ())
         return Steps(held, store, scratch, task(job.id, **recipe))
 
     return make

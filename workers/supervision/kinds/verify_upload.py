@@ -1,7 +1,4 @@
-"""Verifies a completed upload: its parts become one object of the announced digest, and the object a file.
-
-The supervisor does this itself: there is nothing to compute but a digest, and the job's process knows no store.
-"""
+"""Verifies a completed upload: its parts become one object of the announced digest, and the object a file."""
 
 from contextlib import suppress
 
@@ -26,30 +23,34 @@ from app.tables import File, Upload
 from workers.supervision import record
 from workers.supervision.beside import beside
 from workers.supervision.held_job import HeldJob
-from workers.supervision.interruption import LeaseLost
+from workers.supervision.kinds.kind import Errand
 
 log = structlog.get_logger("lowbit.verification")
 
 
-def verify(held: HeldJob, store: ObjectStore) -> None:
-    """See a verification through to its recorded end. `StoreUnavailable` passes: it can be done later."""
-    with held.sessions() as session:
-        upload = session.scalars(select(Upload).where(Upload.id == held.job.upload_id)).one()
-    try:
-        held.enter(Stage.FETCH)
-        beside(lambda: _assemble(store, upload), held.check)
-        held.enter(Stage.INSPECT)
-        allowed = held.settings.allow_torch_export
-        found = beside(lambda: _format(store, upload, allow_torch_export=allowed), held.check)
-    except ProblemFound as refused:
-        why = refused.problem
-        held.write_end(lambda s: record.refused(s, held.job, why, held.record))
-        _free(store, upload)
-        log.info("upload refused", upload_id=upload.id, code=why.code)
-        return
-    file = _file(upload, found)
-    held.write_end(lambda s: _completed(s, held, upload, file))
-    log.info("upload verified", upload_id=upload.id, bytes=upload.bytes)
+class VerifyUpload(Errand):
+    stages = (Stage.FETCH, Stage.INSPECT)
+    takes_gpu = False
+
+    def see_through(self, held: HeldJob, store: ObjectStore) -> None:
+        """See a verification through to its recorded end. `StoreUnavailable` passes: it can be done later."""
+        with held.sessions() as session:
+            upload = session.scalars(select(Upload).where(Upload.id == held.job.upload_id)).one()
+        try:
+            held.enter(Stage.FETCH)
+            beside(lambda: _assemble(store, upload), held.check)
+            held.enter(Stage.INSPECT)
+            allowed = held.settings.allow_torch_export
+            found = beside(lambda: _format(store, upload, allow_torch_export=allowed), held.check)
+        except ProblemFound as refused:
+            why = refused.problem
+            held.write_end(lambda s: record.refused(s, held, why))
+            _free(store, upload)
+            log.info("upload refused", upload_id=upload.id, code=why.code)
+            return
+        file = _file(upload, found)
+        held.write_end(lambda s: _completed(s, held, upload, file))
+        log.info("upload verified", upload_id=upload.id, bytes=upload.bytes)
 
 
 def _assemble(store: ObjectStore, upload: Upload) -> None:
@@ -95,8 +96,7 @@ def _file(upload: Upload, found: Format) -> File:
 def _completed(session: Session, held: HeldJob, upload: Upload, file: File) -> None:
     """The file and the end of its upload appear together. The object stays: a verifying upload refers to it."""
     ended = statements.succeed(held.lease, result={}, stages=held.record.finished(), warnings=[])
-    if session.scalar(ended) is None:
-        raise LeaseLost
+    record.guarded(session, ended)
     session.merge(file)  # a copy: after a failed commit the next try begins with a file that no session knows
     session.flush()
     session.execute(_verified(upload, file.id))

@@ -4,13 +4,13 @@ import pytest
 
 from app.contracts.inspection import DatasetInspection, ModelInspection, TensorSpec
 from app.contracts.preparation import TextPreparation
-from workers.protocol.outcome import DatasetInspected, ModelInspected
-from workers.supervision.inspection_size import MAX_INSPECTION_BYTES, inspection_room_bytes, refusal_of_length
+from app.contracts.problem import ProblemFound
+from workers.supervision.kinds.inspection import MAX_INSPECTION_BYTES, inspection_room_bytes, require_short
 
 
-def model(*inputs: str) -> ModelInspected:
+def model(*inputs: str) -> ModelInspection:
     specs = tuple(TensorSpec(name=name, dtype="float32", shape=("batch", 1)) for name in inputs)
-    facts = ModelInspection(
+    return ModelInspection(
         inputs=specs,
         outputs=(),
         opset=17,
@@ -20,19 +20,18 @@ def model(*inputs: str) -> ModelInspected:
         parameters=0,
         already_quantized=False,
     )
-    return ModelInspected(inspection=facts)
 
 
 @pytest.mark.parametrize("found", [model(*["n" * 150] * 30_000), model("n" * MAX_INSPECTION_BYTES)])
-def test_many_names_and_long_ones_are_refused(found: ModelInspected) -> None:
-    refused = refusal_of_length(found)
-    assert refused is not None
-    assert refused.code == "onnx_invalid"
-    assert len(refused.model_dump_json()) < 1000
+def test_many_names_and_long_ones_are_refused(found: ModelInspection) -> None:
+    with pytest.raises(ProblemFound, match="It takes") as refused:
+        require_short(found, code="onnx_invalid", what_takes="It takes", hint="Shorten it.")
+    assert (refused.value.problem.code, refused.value.problem.hint) == ("onnx_invalid", "Shorten it.")
+    assert len(refused.value.problem.model_dump_json()) < 1000
 
 
 def test_real_models_and_data_sets_pass() -> None:
-    assert refusal_of_length(model(*(f"input_{n}" for n in range(1000)))) is None
+    require_short(model(*(f"input_{n}" for n in range(1000))), code="onnx_invalid", what_takes="")
     classes = tuple(f"n{n:08d} a breed of dog with a name of some length" for n in range(10_000))
     facts = DatasetInspection(
         format="csv",
@@ -41,7 +40,7 @@ def test_real_models_and_data_sets_pass() -> None:
         has_labels=True,
         preparation=TextPreparation(kind="text", text="t", classes=classes),
     )
-    assert refusal_of_length(DatasetInspected(inspection=facts)) is None
+    require_short(facts, code="preparation_invalid", what_takes="")
 
 
 def test_the_room_of_an_inspection_grows_with_the_upload() -> None:
