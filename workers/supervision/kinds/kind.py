@@ -1,6 +1,6 @@
 """What the supervision asks of a kind of job, and does not know by itself.
 
-A job of a `Kind` is done in a process of its own, which neither database nor store are told to; an `Errand` has none.
+A job of a `Kind` is done in a process of its own, which is told neither database nor store; an `Errand` has no process.
 """
 
 from collections.abc import Callable
