@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from app.contracts.recipe import PRESETS, Recipe
 from tests.workers.pipeline.jobs import prepared_for
+from tests.workers.quantization.exact_sums import exact_session
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
 from workers.quantization.affine import choose_qparams
 from workers.quantization.error_metrics import sqnr_db
@@ -84,7 +85,9 @@ def test_every_operator_of_a_cnn_runs_in_integers(tmp_path: Path, per_channel: b
     # one at the input; nothing in between falls back to float
     assert operators["QuantizeLinear"] == 1
     assert not operators["Relu"] + operators["Clip"] + operators["Conv"] + operators["DequantizeLinear"]
-    assert sqnr_db(outputs(model, feeds), outputs(built, feeds)) > (24.0 if per_channel else 20.0)
+    # without the limit, sums may saturate where there is no VNNI: those weights are judged by exact ones
+    actual = outputs(built, feeds) if reduce_range else exact_session(built).run(None, feeds)[0]
+    assert sqnr_db(outputs(model, feeds), actual) > 35.0
 
 
 def test_matmuls_become_integer_kernels(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from app.contracts.objective import Benchmark, Objective
 from app.contracts.recipe import Recipe
 from app.contracts.result import JobResult, QuantizeOutcome, VariantMetrics, VariantOutcome
 from app.contracts.status import QUANTIZE_STAGES
-from app.references import hold_stored
 from app.ids import new_id
 from app.jobs import events
 from app.jobs import lease as statements
+from app.references import hold_stored
 from app.settings import Settings
 from app.tables import Artifact, Job, Model, Variant
 from workers.protocol.outcome import Quantized
