@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: system-deps demo test test-faults lint format serve bench bench-ptq bench-service install clean
+.PHONY: system-deps demo test test-faults lint format serve bench bench-ptq bench-service fingerprints install clean
 
 install: $(INSTALLED)
 
@@ -58,6 +58,11 @@ bench-ptq: $(INSTALLED)
 
 bench-service: $(INSTALLED)
 	$(BIN)/python -m benchmarks.service.run
+
+# two checkouts, each installed by its own `make install`: are their candidates equal to the last bit?
+fingerprints: $(INSTALLED)
+	@test -n '$(BEFORE)' -a -n '$(AFTER)' || { echo 'make fingerprints BEFORE=folder AFTER=folder' >&2; exit 2; }
+	$(BIN)/python -m benchmarks.fingerprints.run $(if $(OUTPUT),--output '$(OUTPUT)') '$(BEFORE)' '$(AFTER)'
 
 clean:
 	rm -rf $(VENV) demo-output

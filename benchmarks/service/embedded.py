@@ -42,12 +42,16 @@ class Embedded:
 
 
 @contextmanager
-def embedded(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Embedded]:
-    """Started with default settings but for `environment`; stopped at the end."""
+def embedded(
+    folder: Path, environment: Mapping[str, str] | None = None, *, checkout: Path | None = None
+) -> Iterator[Embedded]:
+    """Started with default settings but for `environment`; stopped at the end. `checkout`: another's code than this."""
     folder.mkdir(parents=True, exist_ok=True)
+    python = Path(sys.executable) if checkout is None else checkout / ".venv" / "bin" / "python"
     with (folder / "serve.err").open("wb") as words:
         process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("lowbit")), "serve", "--data-dir", str(folder), "--port", "0"],
+            [str(python.with_name("lowbit")), "serve", "--data-dir", str(folder), "--port", "0"],
+            cwd=checkout,  # which `python -m` of its processes puts before what is installed
             env={**os.environ, "XDG_STATE_HOME": str(folder / "state"), **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -68,4 +72,5 @@ def _note(path: Path, process: subprocess.Popen[bytes]) -> dict[str, str]:
             found: dict[str, str] = json.loads(path.read_text())
             return found
         time.sleep(0.1)
-    raise RuntimeError(f"lowbit serve did not become ready; see {path.parent}")
+    said = (path.parent / "serve.err").read_text(errors="replace")
+    raise RuntimeError(f"lowbit serve did not become ready; it said: {said[-2000:]}")

@@ -1,0 +1,51 @@
+"""Two fingerprints side by side."""
+
+import math
+from typing import Any
+
+import pytest
+
+from benchmarks.fingerprints.comparison import ABSENT, Difference, differences, facts
+from benchmarks.fingerprints.report import report
+
+ONE: dict[str, Any] = {"warnings": [], "variants": {"int8": {"role": "candidate", "layers": [{"sqnr_db": 31.25}]}}}
+
+
+def changed(sqnr_db: float) -> dict[str, Any]:
+    return {"warnings": [], "variants": {"int8": {"role": "candidate", "layers": [{"sqnr_db": sqnr_db}]}}}
+
+
+def test_equal_fingerprints_have_no_difference() -> None:
+    assert differences(ONE, changed(31.25)) == []
+    # the empty list of warnings is a fact as well: warnings, role, sqnr_db
+    assert facts(ONE) == 3
+
+
+def test_the_last_bit_of_a_figure_counts_and_is_named() -> None:
+    after = math.nextafter(31.25, math.inf)
+    (found,) = differences(ONE, changed(after))
+    assert found == Difference("variants.int8.layers[0].sqnr_db", "31.25", repr(after))
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.0, -0.0), (1, True), (1, 1.0), (None, 0.0), ([], {}), ([], [0])])
+def test_values_that_python_or_a_reader_may_take_for_equal_differ(before: object, after: object) -> None:
+    assert differences({"a": before}, {"a": after})
+    assert not differences({"a": before}, {"a": before})
+
+
+def test_what_only_one_has_is_a_difference() -> None:
+    assert differences({"a": 1}, {"b": 1}) == [Difference("a", "1", ABSENT), Difference("b", ABSENT, "1")]
+
+
+def test_the_report_names_cases_and_says_whether_all_are_equal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report({"demo": ONE, "digits": ONE}, {"demo": ONE, "digits": ONE})
+    assert capsys.readouterr().out.splitlines()[-1] == "2 of 2 cases are equal to the last bit, with 2 candidates."
+    assert not report({"demo": ONE, "digits": ONE}, {"demo": ONE, "digits": changed(1.0)})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[:2]] == [["equal", "demo:"], ["different", "digits:"]]
+    assert lines[2].strip() == "variants.int8.layers[0].sqnr_db: 31.25 -> 1.0"
+
+
+def test_a_case_that_only_one_checkout_has_is_different() -> None:
+    assert not report({"demo": ONE}, {})
+    assert not report({}, {"demo": ONE})
