@@ -6,7 +6,7 @@ runs every case here, and once more under qemu's emulation of a Haswell, which h
 and needs `qemu-x86_64` (Debian and Ubuntu: the package qemu-user). Writes benchmarks/results/saturation.json.
 
 Every activation is 255, so that a pair of weights is harmless if 16 bits hold 255 * (a + b), and every result has an
-exact value to be compared with. docs/numerics.md says what follows.
+exact value to be compared with. docs/numerics/rounding.md says what follows.
 """
 
 import json

@@ -18,6 +18,15 @@ def _read(name: str) -> str:
     return (DOCS / name).read_text()
 
 
+def _pages() -> list[Path]:
+    return [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "client" / "README.md"]
+
+
+def _folders(parent: Path) -> list[str]:
+    """Packages and their like; what tools leave behind (`__pycache__`, `.venv`) does not count."""
+    return sorted(path.name for path in parent.iterdir() if path.is_dir() and path.name[0] not in "_.")
+
+
 def test_every_setting_is_documented_and_nothing_else_is() -> None:
     documented = set(re.findall(r"^\| `(LOWBIT_\w+)`", _read("settings.md"), re.MULTILINE))
     assert documented == {f"LOWBIT_{name.upper()}" for name in Settings.model_fields}
@@ -41,9 +50,26 @@ def test_every_preset_and_recipe_field_is_documented(name: str) -> None:
 
 
 def test_links_between_documents_lead_somewhere() -> None:
-    for page in [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "client" / "README.md"]:
+    for page in _pages():
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_links_to_a_heading_of_a_document_find_it() -> None:
+    for page in _pages():
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text()):
+            assert anchor in _anchors(page.parent / target if target else page), f"{page.name}: {target}#{anchor}"
+
+
+def test_every_room_of_the_numerics_has_its_page_or_is_told_in_one() -> None:
+    told = "".join(page.read_text() for page in (DOCS / "numerics").glob("*.md"))
+    for room in _folders(ROOT / "workers" / "quantization"):
+        assert (DOCS / "numerics" / f"{room}.md").exists() or f"quantization/{room}/" in told, room
 
 
 def test_decisions_are_numbered_without_gaps() -> None:

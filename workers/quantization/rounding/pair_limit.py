@@ -9,7 +9,7 @@ the same sign exceed 128 together:
 Limiting every weight to 7 bits (ONNX Runtime's reduce_range) avoids it at the price of one bit, 6 dB. Only the pairs
 need a limit: for most weights the largest pair is hardly larger than the largest single one, so nearly all of the bit
 is kept. Neighbours are columns 0 and 1, 2 and 3, .. of the layout in `weight_rows`. How the kernels pair was
-established by running them on an emulated processor without VNNI; `docs/numerics.md` shows how to repeat that.
+established by running them on an emulated processor without VNNI; `docs/numerics/rounding.md` shows how to repeat that.
 """
 
 from typing import TypeVar
