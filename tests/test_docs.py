@@ -1,6 +1,7 @@
 """Documentation that cannot drift: every setting, code, preset and operation has its line."""
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import get_args
 
@@ -8,6 +9,7 @@ import pytest
 
 from app.contracts.codes import CATALOGUE, ProblemCode
 from app.contracts.recipe import PRESETS, Recipe
+from app.contracts.status import Stage
 from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +49,26 @@ def test_every_problem_code_is_documented_with_its_status() -> None:
 @pytest.mark.parametrize("name", [*PRESETS, *Recipe.model_fields])
 def test_every_preset_and_recipe_field_is_documented(name: str) -> None:
     assert f"| `{name}` |" in _read("recipes.md")
+
+
+def test_every_stage_is_told_where_the_life_of_a_job_is() -> None:
+    sentence = re.search(r"Stages inside `running` are (.+?);", _read("job-engine.md"), re.DOTALL)
+    assert sentence
+    assert re.findall(r"`(\w+)`", sentence[1]) == list(Stage)
+
+
+def _folders_of_the_repository() -> list[str]:
+    """The top ones and those of `workers/`, which has a table row for each, without what `.gitignore` names."""
+    ignored = (ROOT / ".gitignore").read_text().split()
+    top = [name for name in _folders(ROOT) if not any(fnmatch(f"{name}/", pattern) for pattern in ignored)]
+    return [*top, *(f"workers/{name}" for name in _folders(ROOT / "workers"))]
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_folder_has_its_line_where_things_are(page: str) -> None:
+    text = (ROOT / page).read_text()
+    for folder in _folders_of_the_repository():
+        assert f"`{folder}/`" in text, folder
 
 
 def test_links_between_documents_lead_somewhere() -> None:
