@@ -1,8 +1,12 @@
 """What the layout promises, checked in fresh interpreters: lazy imports escape a static check."""
 
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
+ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "transformers", "onnx", "onnxruntime", "numpy", "workers")
 
 
@@ -36,3 +40,12 @@ def test_the_process_of_a_job_is_held_to_its_bounds_without_a_database() -> None
 def test_the_contracts_import_nothing_heavy() -> None:
     loaded = _modules_after("import app.contracts.result, app.contracts.problem, app.contracts.fit")
     assert loaded.isdisjoint({*HEAVY, "fastapi", "sqlalchemy", "celery"})
+
+
+def test_every_part_of_the_pipeline_stands_on_a_layer() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    named = set(re.findall(r"pipeline\.(\w+)", " ".join(layers)))
+    pipeline = ROOT / "workers" / "pipeline"
+    files, rooms = pipeline.glob("[!_]*.py"), pipeline.glob("*/__init__.py")
+    assert {path.stem for path in files} | {path.parent.name for path in rooms} <= named

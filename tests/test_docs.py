@@ -25,8 +25,9 @@ def _pages() -> list[Path]:
 
 
 def _folders(parent: Path) -> list[str]:
-    """Packages and their like; what tools leave behind (`__pycache__`, `.venv`) does not count."""
-    return sorted(path.name for path in parent.iterdir() if path.is_dir() and path.name[0] not in "_.")
+    """Without what tools leave behind (`__pycache__`, `.venv`)."""
+    folders = [path for path in parent.iterdir() if path.is_dir() and path.name[0] not in "_."]
+    return sorted(path.name for path in folders if any(child.name != "__pycache__" for child in path.iterdir()))
 
 
 def test_every_setting_is_documented_and_nothing_else_is() -> None:
