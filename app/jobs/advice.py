@@ -5,16 +5,12 @@ from collections.abc import Iterator
 
 from app.contracts.fit import effective_preparation
 from app.contracts.inspection import ColumnInspection, DatasetInspection, ModelInspection, Notice
+from app.contracts.notice_thresholds import FEW_SAMPLES, PIXEL_LIKE
 from app.contracts.preparation import ImagePreparation
 from app.contracts.problem import quoted
 from app.jobs.named import Named, NamedDataset
 from app.jobs.schemas import JobValidate
 
-FEW_SAMPLES = 32
-"""Fewer than these set ranges that depend on which ones they are; the inspection of data sets says the same."""
-
-_PIXEL_LIKE = 200.0
-"""Normalised values stay far below, raw pixels reach 255."""
 _MEBIBYTE = 1024**2
 _NORMALISING = ("channels", "scale", "mean", "std")
 """The fields of a preparation that the model's weights are used to."""
@@ -115,7 +111,7 @@ def _about_values(model: ModelInspection, dataset: DatasetInspection) -> Iterato
 def _about_columns(model: ModelInspection, dataset: DatasetInspection) -> Iterator[Notice]:
     """Raw pixels for a model that wants them normalised, as nearly all do."""
     floats = {spec.name for spec in model.inputs if len(spec.shape) == 4 and spec.dtype.startswith("float")}
-    if model.image_preparation is not None and _highest(model.image_preparation) > _PIXEL_LIKE:
+    if model.image_preparation is not None and _highest(model.image_preparation) > PIXEL_LIKE:
         return
     for column in dataset.columns:
         if column.name in floats and _looks_raw(column):
@@ -124,9 +120,9 @@ def _about_columns(model: ModelInspection, dataset: DatasetInspection) -> Iterat
 
 def _about_images(model: ModelInspection, preparation: ImagePreparation) -> Iterator[Notice]:
     own = model.image_preparation
-    wants_raw = own is not None and _highest(own) > _PIXEL_LIKE
+    wants_raw = own is not None and _highest(own) > PIXEL_LIKE
     takes_floats = any(len(spec.shape) == 4 and spec.dtype.startswith("float") for spec in model.inputs)
-    if takes_floats and not wants_raw and _lowest(preparation) >= 0 and _highest(preparation) > _PIXEL_LIKE:
+    if takes_floats and not wants_raw and _lowest(preparation) >= 0 and _highest(preparation) > PIXEL_LIKE:
         yield _unscaled("The preparation leaves pixel values of 0 to 255 as they are", own)
     elif own is not None:
         differing = [name for name in _NORMALISING if getattr(own, name) != getattr(preparation, name)]
@@ -151,7 +147,7 @@ def _unscaled(what: str, own: ImagePreparation | None) -> Notice:
 
 
 def _looks_raw(column: ColumnInspection) -> bool:
-    return column.min is not None and column.max is not None and column.min >= 0.0 and column.max > _PIXEL_LIKE
+    return column.min is not None and column.max is not None and column.min >= 0.0 and column.max > PIXEL_LIKE
 
 
 def _lowest(preparation: ImagePreparation) -> float:

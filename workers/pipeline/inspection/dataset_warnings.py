@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from app.contracts.inspection import ColumnInspection
+from app.contracts.notice_thresholds import FEW_SAMPLES, PIXEL_LIKE
 from app.contracts.problem import quoted
 from workers.ingestion.data.table import Table
 from workers.pipeline.inspection.column_statistics import ColumnStatistics
@@ -11,18 +12,16 @@ from workers.protocol.reporter import Reporter
 
 CHARACTERS_PER_TOKEN = 6
 """More than a token has on average in any language, so that a text called too long is."""
-_FEW_SAMPLES = 32
-_PIXEL_LIKE = 200.0
 _MANY_DUPLICATES = 0.01
 
 
 def warn_of(
     table: Table, statistics: Sequence[ColumnStatistics], summary: Summary, label: str | None, reporter: Reporter
 ) -> None:
-    if table.num_samples < _FEW_SAMPLES:
+    if table.num_samples < FEW_SAMPLES:
         reporter.warn(
             "few_samples",
-            f"There are only {table.num_samples} samples; ranges are steadier with {_FEW_SAMPLES} or more.",
+            f"There are only {table.num_samples} samples; ranges are steadier with {FEW_SAMPLES} or more.",
         )
     for found in statistics:
         _of_numbers(found.inspection(), reporter, is_label=found.column.name == label)
@@ -31,7 +30,7 @@ def warn_of(
 
 
 def _of_numbers(column: ColumnInspection, reporter: Reporter, *, is_label: bool) -> None:
-    if column.dtype.startswith("float") and (column.max or 0.0) > _PIXEL_LIKE and (column.min or 0.0) >= 0.0:
+    if column.dtype.startswith("float") and (column.max or 0.0) > PIXEL_LIKE and (column.min or 0.0) >= 0.0:
         reporter.warn(
             "unscaled_pixels",
             f"{quoted(column.name)} looks like pixel values of 0 to 255; most models want them normalized.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from app.contracts.notice_thresholds import FEW_SAMPLES
 from app.contracts.preparation import ImagePreparation
 from app.contracts.problem import quoted
 from workers.ingestion.data.images_label_file import Label
@@ -11,7 +12,6 @@ from workers.ingestion.data.pixels_decoding import Size
 from workers.ingestion.data.pixels_geometry import plan
 from workers.protocol.reporter import Reporter
 
-_FEW_SAMPLES = 32
 _MIXED_PROPORTIONS = 1.5
 """Between the widest and the narrowest image: stretched alike, a circle in one of them is clearly an ellipse."""
 
@@ -25,9 +25,9 @@ def warn_of_images(
             f"{len(listing.ignored)} entries are no images and were left out; the first is "
             f"{quoted(listing.ignored[0])}.",
         )
-    if len(sizes) < _FEW_SAMPLES:
+    if len(sizes) < FEW_SAMPLES:
         reporter.warn(
-            "few_samples", f"There are only {len(sizes)} samples; ranges are steadier with {_FEW_SAMPLES} or more."
+            "few_samples", f"There are only {len(sizes)} samples; ranges are steadier with {FEW_SAMPLES} or more."
         )
     if preparation is not None:
         _warn_of_resizing(sizes, preparation, reporter)
