@@ -12,14 +12,14 @@ import onnx
 
 from app.contracts.problem import ProblemFound, quoted, refuse
 from workers.ingestion.archives import ArchiveLimits, open_archive
-from workers.ingestion.onnx_model.canonical import MODEL_FILE, Canonical, ingest_onnx
-from workers.ingestion.tokenizer_facts import FACTS_FILE, TOKENIZER_FILE
+from workers.ingestion.onnx_model.canonical import Canonical, ingest_onnx
+from workers.protocol.canonical_files import MODEL_FILE, TOKENIZER_FACTS_FILE, TOKENIZER_FILE
 from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import InspectModelTask
 
 CHECKPOINT_FILE = "config.json"
 
-_TOKENIZER_FILES = (TOKENIZER_FILE, FACTS_FILE)
+_TOKENIZER_FILES = (TOKENIZER_FILE, TOKENIZER_FACTS_FILE)
 _MOST_NAMES = 5
 
 

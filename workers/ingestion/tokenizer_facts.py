@@ -6,10 +6,6 @@ from pydantic import Field
 
 from app.contracts.model import Contract
 
-TOKENIZER_FILE = "tokenizer.json"
-"""In the format of the `tokenizers` library, screened."""
-FACTS_FILE = "tokenizer_facts.json"
-
 TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """What a tokenizer makes of text, by the names that models have for it."""
 

@@ -9,15 +9,12 @@ from sqlalchemy import Insert, insert, select
 from sqlalchemy.orm import Session
 
 from app.tables import File, Job, Model, ModelFile
+from workers.protocol.canonical_files import CANONICAL_FILES, MODEL_FILE
 from workers.protocol.outcome import ModelInspected
 from workers.protocol.tasks import OUTPUT_FOLDER
 from workers.supervision.abnormal_end import OutputUnusable
 from workers.supervision.output_files import StoredFile, store_output
 from workers.supervision.transfers import Transfers
-
-MODEL_FILE = "model.onnx"
-NAMES = frozenset({MODEL_FILE, "model.onnx.data", "tokenizer.json", "tokenizer_facts.json"})
-"""All that jobs read. What else the process names has no business in the store."""
 
 ITS_OWN_MODEL = "onnx"
 """The format of uploads that need no other form."""
@@ -29,7 +26,7 @@ def store_model(
     """Put the files that the inspection names into the store. Raises OutputUnusable."""
     if not found.files and uploaded_format == ITS_OWN_MODEL:
         return {}
-    if len(set(found.files)) != len(found.files) or not {MODEL_FILE} <= set(found.files) <= NAMES:
+    if len(set(found.files)) != len(found.files) or not {MODEL_FILE} <= set(found.files) <= CANONICAL_FILES:
         raise OutputUnusable("its outcome names other files than those of a model")
     folder = scratch / OUTPUT_FOLDER
     return {

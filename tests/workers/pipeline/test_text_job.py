@@ -19,8 +19,9 @@ from app.contracts.recipe import PRESETS
 from tests.workers.pipeline.jobs import VOCABULARY, attention
 from workers.ingestion.data.opening import open_samples
 from workers.ingestion.onnx_model.description import describe
-from workers.ingestion.tokenizer_facts import FACTS_FILE, TOKENIZER_FILE, TokenizerFacts
+from workers.ingestion.tokenizer_facts import TokenizerFacts
 from workers.pipeline.__main__ import attempt
+from workers.protocol.canonical_files import TOKENIZER_FACTS_FILE, TOKENIZER_FILE
 from workers.protocol.outcome import Finished, Refused
 from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import QuantizeTask
@@ -37,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
     tokenizer.pre_tokenizer = Whitespace()
     tokenizer.save(str(tmp_path / TOKENIZER_FILE))
     facts = TokenizerFacts(vocabulary=VOCABULARY, max_length=12, pad_token_id=0)
-    (tmp_path / FACTS_FILE).write_text(facts.model_dump_json())
+    (tmp_path / TOKENIZER_FACTS_FILE).write_text(facts.model_dump_json())
     return tmp_path
 
 

@@ -23,7 +23,7 @@ from workers.ingestion.checkpoint.config_policy import (
 from workers.ingestion.checkpoint.image_preparation import PREPROCESSOR_FILE, image_preparation
 from workers.ingestion.checkpoint.tokenizer import take_tokenizer
 from workers.ingestion.checkpoint.weight_files import StoredWeights, refuse_code, stored_weights
-from workers.ingestion.tokenizer_facts import FACTS_FILE, TOKENIZER_FILE
+from workers.protocol.canonical_files import TOKENIZER_FACTS_FILE, TOKENIZER_FILE
 from workers.protocol.reporter import Reporter
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def export_checkpoint(folder: Path, output: Path, reporter: Reporter) -> Exporte
         classes=checked.labels.names if checked.labels is not None else None,
         tokenizer=tokenizer,
         image_preparation=pictures,
-        files=(*exported.files, *((TOKENIZER_FILE, FACTS_FILE) if tokenizer is not None else ())),
+        files=(*exported.files, *((TOKENIZER_FILE, TOKENIZER_FACTS_FILE) if tokenizer is not None else ())),
     )
 
 

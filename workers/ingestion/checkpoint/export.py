@@ -17,8 +17,9 @@ from workers.ingestion.checkpoint.comparison import Expected, compare
 from workers.ingestion.checkpoint.config_policy import CheckedConfig
 from workers.ingestion.checkpoint.interface import Interface, interface_of, longest_text, made_up, trials
 from workers.ingestion.checkpoint.loading import load_model
-from workers.ingestion.checkpoint.tracing import MODEL_FILE, answers, write_onnx
+from workers.ingestion.checkpoint.tracing import answers, write_onnx
 from workers.ingestion.checkpoint.weight_files import StoredWeights
+from workers.protocol.canonical_files import MODEL_FILE
 from workers.protocol.reporter import Reporter
 
 _STEPS = 3

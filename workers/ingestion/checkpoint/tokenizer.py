@@ -21,7 +21,8 @@ from workers.ingestion.checkpoint.tokenizer_screen import (
     too_complex,
 )
 from workers.ingestion.checkpoint.tokenizer_trial import try_tokenizer
-from workers.ingestion.tokenizer_facts import FACTS_FILE, TEXT_INPUTS, TOKENIZER_FILE, TokenizerFacts
+from workers.ingestion.tokenizer_facts import TEXT_INPUTS, TokenizerFacts
+from workers.protocol.canonical_files import TOKENIZER_FACTS_FILE, TOKENIZER_FILE
 
 _SETTINGS = "tokenizer_config.json"
 _SPECIAL = "special_tokens_map.json"
@@ -59,7 +60,7 @@ def take_tokenizer(
         pad_token_id=_padding(folder, settings, content, tokenizer, pad_token_id),
         inputs=TEXT_INPUTS if inputs is None else tuple(name for name in TEXT_INPUTS if name in inputs),
     )
-    (output / FACTS_FILE).write_text(facts.model_dump_json(), encoding="utf-8")
+    (output / TOKENIZER_FACTS_FILE).write_text(facts.model_dump_json(), encoding="utf-8")
     return TokenizerInspection(
         vocabulary=facts.vocabulary, max_length=facts.max_length, pads=facts.pad_token_id is not None
     )

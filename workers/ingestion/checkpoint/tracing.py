@@ -20,15 +20,12 @@ from transformers import PreTrainedModel
 
 from app.contracts.problem import refuse
 from workers.ingestion.checkpoint.interface import Interface
+from workers.ingestion.onnx_model.canonical import LARGEST_FILE_BYTES
+from workers.protocol.canonical_files import MODEL_FILE
 from workers.quantization.graph.model_file import load_model, save_model
 
 OPSET = 17
 """The first with LayerNormalization as one operator; targets raise it where they need more."""
-
-MODEL_FILE = "model.onnx"
-
-_LARGEST_FILE_BYTES = 3 << 29
-"""1.5 GiB: what a message of protobuf holds is 2 GiB, and passes over the model add to it."""
 
 
 class _Traced(torch.nn.Module):
@@ -60,7 +57,7 @@ def write_onnx(
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         traced = Path(scratch, MODEL_FILE)
         _trace(_Traced(model, interface).eval(), interface, batch, traced)
-        written = save_model(_tidied(load_model(traced)), folder / MODEL_FILE, largest_file_bytes=_LARGEST_FILE_BYTES)
+        written = save_model(_tidied(load_model(traced)), folder / MODEL_FILE, largest_file_bytes=LARGEST_FILE_BYTES)
     return tuple(path.name for path in written)
 
 

@@ -25,7 +25,8 @@ from app.contracts.preparation import TextPreparation
 from app.contracts.problem import Problem, ProblemFound, refuse
 from workers.ingestion.data.samples import Batch
 from workers.ingestion.data.token_layout import TokenLayout, token_layout, understood
-from workers.ingestion.tokenizer_facts import FACTS_FILE, TOKENIZER_FILE, TokenizerFacts
+from workers.ingestion.tokenizer_facts import TokenizerFacts
+from workers.protocol.canonical_files import TOKENIZER_FACTS_FILE, TOKENIZER_FILE
 
 _USUAL_MAX_LENGTH = 512
 
@@ -83,7 +84,7 @@ class Tokenization:
 
 def tokenization(preparation: TextPreparation, model: ModelInspection, folder: Path) -> Tokenization:
     """Load the model's tokenizer. Raises ProblemFound when there is none, or when it does not suit the model."""
-    facts_file, tokenizer_file = folder / FACTS_FILE, folder / TOKENIZER_FILE
+    facts_file, tokenizer_file = folder / TOKENIZER_FACTS_FILE, folder / TOKENIZER_FILE
     if not facts_file.is_file() or not tokenizer_file.is_file():
         raise refuse("tokenizer_missing", "The data set is text, and the model came without a tokenizer.")
     facts = TokenizerFacts.model_validate_json(facts_file.read_bytes())

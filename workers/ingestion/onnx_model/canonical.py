@@ -27,14 +27,13 @@ from workers.ingestion.onnx_model.parse import load_model
 from workers.ingestion.onnx_model.rules import refuse_unreadable, refuse_unsound
 from workers.ingestion.onnx_model.shapes import note_shapes
 from workers.ingestion.onnx_model.walk import every, every_tensor
+from workers.protocol.canonical_files import DATA_FILE, MODEL_FILE
 from workers.protocol.reporter import Reporter
 from workers.quantization.graph.skeleton import is_external, tensor_bytes
 
-MODEL_FILE = "model.onnx"
-DATA_FILE = "model.onnx.data"
-
 LARGEST_FILE_BYTES = 3 << 29
-"""Of tensors in a single file. Protobuf's limit is 2 GiB, and nodes, names and shapes need room beside them."""
+"""Of tensors in a single file. Protobuf's limit is 2 GiB, and nodes, names and shapes need room beside them;
+passes over the model add to it."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import onnx
 from onnx import checker, defs, numpy_helper
 
 from app.contracts.problem import quoted, refuse
+from workers.ingestion.foreign_errors import first_line
 from workers.ingestion.onnx_model.beside import FilesBeside
 from workers.ingestion.onnx_model.external_data import check_external_data
 from workers.ingestion.onnx_model.finite_weights import refuse_nonfinite
@@ -167,8 +168,4 @@ def _check_format(model: onnx.ModelProto) -> None:
             if not is_external(weight):
                 checker.check_tensor(weight)
     except (checker.ValidationError, ValueError, RuntimeError) as error:
-        raise refuse("onnx_invalid", quoted(_first_line(error))) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise refuse("onnx_invalid", quoted(first_line(error))) from error

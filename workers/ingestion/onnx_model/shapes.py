@@ -10,6 +10,7 @@ import onnx
 from onnx import defs, shape_inference
 
 from app.contracts.problem import quoted, refuse
+from workers.ingestion.foreign_errors import first_line
 from workers.ingestion.onnx_model.bounded_inference import inferred_with_values
 from workers.ingestion.onnx_model.walk import every_node
 from workers.quantization.graph.opset import default_opset
@@ -32,7 +33,7 @@ def note_shapes(model: onnx.ModelProto, warn: Callable[[str, str], None]) -> Non
     except _CONTRADICTION as error:
         found = _inferred_without_notes(skeleton)
         outputs = skeleton.graph.output
-        warn("shape_notes_dropped", f"The shapes that the file notes contradict its operators: {_first_line(error)}")
+        warn("shape_notes_dropped", f"The shapes that the file notes contradict its operators: {first_line(error)}")
     # not the whole of what the tool returns: the weights would have to be copied into it
     for notes, better in ((model.graph.value_info, found.graph.value_info), (model.graph.output, outputs)):
         del notes[:]
@@ -57,7 +58,7 @@ def _inferred_without_notes(skeleton: onnx.ModelProto) -> onnx.ModelProto:
     try:
         return _inferred(_without_notes(skeleton))
     except _CONTRADICTION as error:
-        raise refuse("onnx_invalid", quoted(_first_line(error))) from error
+        raise refuse("onnx_invalid", quoted(first_line(error))) from error
 
 
 _CONTRADICTION = (shape_inference.InferenceError, ValueError, RuntimeError)
@@ -84,7 +85,3 @@ def _without_notes(skeleton: onnx.ModelProto) -> onnx.ModelProto:
         if output.type.HasField("tensor_type"):
             output.type.tensor_type.ClearField("shape")
     return bare
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -10,7 +10,9 @@ import torch
 
 from app.contracts.problem import quoted, refuse
 from app.contracts.status import Stage
+from workers.ingestion.foreign_errors import first_line
 from workers.ingestion.program.rebuilding import rebuild
+from workers.protocol.canonical_files import MODEL_FILE
 from workers.protocol.reporter import Reporter
 from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
 from workers.quantization.executor.protocol import RuntimeRefused
@@ -30,7 +32,7 @@ def export_program(path: Path, output: Path, reporter: Reporter, *, max_unpacked
     finally:
         clean.unlink(missing_ok=True)
     inputs = example_inputs(program)
-    model = output / "model.onnx"
+    model = output / MODEL_FILE
     _export(program, model)
     _compare(program, model, inputs)
 
@@ -68,7 +70,7 @@ def _loaded(clean: Path) -> torch.export.ExportedProgram:
     except MemoryError:
         raise
     except Exception as error:
-        detail = f"torch cannot load the program: {quoted(_first_line(error))}"
+        detail = f"torch cannot load the program: {quoted(first_line(error))}"
         raise refuse("pt2_invalid", detail, hint=f"It was read with torch {torch.__version__}.") from error
 
 
@@ -82,7 +84,7 @@ def _export(program: torch.export.ExportedProgram, model: Path) -> None:
     except MemoryError:
         raise
     except Exception as error:
-        raise refuse("export_failed", f"torch cannot export it: {quoted(_first_line(error))}") from error
+        raise refuse("export_failed", f"torch cannot export it: {quoted(first_line(error))}") from error
 
 
 def _compare(program: torch.export.ExportedProgram, model: Path, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -91,7 +93,7 @@ def _compare(program: torch.export.ExportedProgram, model: Path, inputs: tuple[t
         feeds = {name: tensor.numpy() for name, tensor in zip(session.inputs, inputs, strict=True)}
         given = list(session.run(feeds).values())
     except (RuntimeRefused, ValueError) as error:
-        raise refuse("export_failed", f"The exported model does not run: {quoted(_first_line(error))}") from error
+        raise refuse("export_failed", f"The exported model does not run: {quoted(first_line(error))}") from error
     expected = _outputs(program, inputs)
     for ours, theirs in zip(given, expected, strict=False):
         off = float(np.max(np.abs(ours.astype(np.float64) - theirs), initial=0.0))
@@ -115,7 +117,3 @@ def _tensors(given: Any) -> Iterator[torch.Tensor]:  # noqa: ANN401  whatever th
     elif isinstance(given, list | tuple):
         for value in given:
             yield from _tensors(value)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

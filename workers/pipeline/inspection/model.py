@@ -4,11 +4,11 @@ from pathlib import Path
 
 from app.contracts.problem import quoted, refuse
 from workers.ingestion.model_sources import ingest
-from workers.ingestion.onnx_model.canonical import MODEL_FILE
 from workers.ingestion.onnx_model.description import describe
 from workers.pipeline.inspection.coverage import coverage_of
 from workers.pipeline.inspection.estimate import estimate_of
 from workers.pipeline.inspection.multiplications import multiplications_per_sample
+from workers.protocol.canonical_files import MODEL_FILE
 from workers.protocol.outcome import ModelInspected
 from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import OUTPUT_FOLDER, InspectModelTask

@@ -17,6 +17,7 @@ from app.jobs import lease as statements
 from app.references import hold_stored
 from app.settings import Settings
 from app.tables import Artifact, Job, Model, Variant
+from workers.protocol.canonical_files import MODEL_FILE
 from workers.protocol.outcome import Quantized
 from workers.protocol.tasks import OUTPUT_FOLDER, QuantizeTask
 from workers.supervision import canonical_model
@@ -46,7 +47,7 @@ class Quantize(Kind[QuantizeTask, Quantized]):
         if job.evaluation_dataset_id is not None:
             evaluation = named_data(session, job.evaluation_dataset_id, as_name="evaluation", model=model)
         task = QuantizeTask(
-            model=f"{MODEL_FOLDER}/{canonical_model.MODEL_FILE}",
+            model=f"{MODEL_FOLDER}/{MODEL_FILE}",
             model_classes=(model.inspection or {}).get("classes"),
             calibration=calibration.path,
             calibration_preparation=calibration.preparation,

