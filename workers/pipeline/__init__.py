@@ -1,1 +1,1 @@
-"""What a job does, step by step, in a process of its own. Import-free: the Celery side imports `protocol` from here."""
+"""What a job does, step by step, in a process of its own. The Celery side imports nothing of it."""
