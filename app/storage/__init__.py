@@ -26,7 +26,7 @@ from app.storage.errors import (
     UploadMissing,
 )
 from app.storage.factory import store_from_url
-from app.storage.protocol import ObjectStore, StoredObject
+from app.storage.object_store import ObjectStore, StoredObject
 from app.storage.staging import Part, PartWriter, StagedUpload, UploadStaging
 
 __all__ = [

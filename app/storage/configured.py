@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 from app.settings import Settings
 from app.storage.errors import StoreUnavailable
 from app.storage.factory import store_from_url
-from app.storage.protocol import ObjectStore
+from app.storage.object_store import ObjectStore
 
 
 def configured_store(settings: Settings) -> ObjectStore:

@@ -10,8 +10,8 @@ from app.storage.byte_range import range_end
 from app.storage.directory_uploads import DirectoryUploads
 from app.storage.errors import ObjectMissing
 from app.storage.keys import OBJECTS, object_key, tenant_and_digest
+from app.storage.object_store import StoredObject
 from app.storage.private_folder import PrivateFolder, age_seconds, sync_directory
-from app.storage.protocol import StoredObject
 from app.storage.verification import CHUNK_BYTES, chunks_of, confirm_stored, verified
 from app.storage.whole_file import write_whole
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from app.storage.directory import DirectoryStore
-from app.storage.protocol import ObjectStore
+from app.storage.object_store import ObjectStore
 
 if TYPE_CHECKING:
     from app.storage.s3 import S3Store

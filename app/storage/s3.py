@@ -14,7 +14,7 @@ from urllib.parse import quote
 from app.storage.byte_range import range_end
 from app.storage.errors import ObjectMissing, StoreUnavailable
 from app.storage.keys import OBJECTS, object_key, tenant_and_digest
-from app.storage.protocol import StoredObject
+from app.storage.object_store import StoredObject
 from app.storage.s3_bucket import Bucket
 from app.storage.s3_copy import renew
 from app.storage.s3_multipart import abort, begun_uploads

@@ -12,7 +12,7 @@ from app.contracts.problem import Problem, ProblemFound, problem, quoted
 from workers.protocol.outcome import OUTCOME_FILE, Finished, Outcome, Refused, Result
 from workers.protocol.reporter import Reporter, take_stdout
 from workers.protocol.tasks import TASK, TASK_FILE, InspectDatasetTask, InspectModelTask, Task
-from workers.quantization.executor.protocol import RuntimeRefused
+from workers.quantization.executor.executor import RuntimeRefused
 
 _LEAVE_OUT = (
     "The model as it came does run; what was made of it does not. Leave the operator that is named out of the recipe, "

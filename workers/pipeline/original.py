@@ -18,7 +18,7 @@ from workers.pipeline.feeding.index_limits import index_limits
 from workers.pipeline.feeding.overlap import warn_of_overlap
 from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import QuantizeTask
-from workers.quantization.executor.protocol import Executor, RuntimeRefused
+from workers.quantization.executor.executor import Executor, RuntimeRefused
 from workers.quantization.graph.model_file import files_of
 from workers.targets.target import Session, Target
 

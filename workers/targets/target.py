@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from workers.protocol.gathering import GraphWish
 from workers.quantization.affine import DoubleArray, QParams
-from workers.quantization.executor.protocol import Executor
+from workers.quantization.executor.executor import Executor
 from workers.quantization.placement import Schemes
 from workers.quantization.rounding.rounded_weight import RoundedWeight
 from workers.targets.preparation import Prepared

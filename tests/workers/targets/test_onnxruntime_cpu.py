@@ -14,8 +14,8 @@ from tests.workers.quantization.exact_sums import exact_session
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
 from workers.quantization.affine import choose_qparams
 from workers.quantization.error_metrics import sqnr_db
+from workers.quantization.executor.executor import RuntimeRefused
 from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
-from workers.quantization.executor.protocol import RuntimeRefused
 from workers.quantization.graph.constants import float_constant_of
 from workers.quantization.graph.observation import with_observed_outputs
 from workers.quantization.rounding.rounded_weight import RoundedWeight, round_weight

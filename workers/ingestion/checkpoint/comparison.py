@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from app.contracts.problem import quoted, refuse
 from workers.ingestion.checkpoint.interface import Interface
+from workers.quantization.executor.executor import RuntimeRefused
 from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
-from workers.quantization.executor.protocol import RuntimeRefused
 
 Array = npt.NDArray[Any]
 

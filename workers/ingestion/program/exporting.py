@@ -14,8 +14,8 @@ from workers.ingestion.foreign_errors import first_line
 from workers.ingestion.program.rebuilding import rebuild
 from workers.protocol.canonical_files import MODEL_FILE
 from workers.protocol.reporter import Reporter
+from workers.quantization.executor.executor import RuntimeRefused
 from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
-from workers.quantization.executor.protocol import RuntimeRefused
 
 TOLERANCE = 1e-4
 """Of the largest output: what exporting may change."""

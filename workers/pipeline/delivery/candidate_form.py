@@ -20,7 +20,7 @@ from app.contracts.result import LayerReport
 from workers.pipeline.delivery.candidates import Candidate, Produced, facts_of, file_name
 from workers.pipeline.steps.step_file import StepContent, StepUnusable
 from workers.protocol.tasks import QuantizeTask
-from workers.quantization.executor.protocol import RuntimeRefused
+from workers.quantization.executor.executor import RuntimeRefused
 from workers.quantization.graph.model_file import files_of
 from workers.targets.stamp import restamped
 from workers.targets.target import Target

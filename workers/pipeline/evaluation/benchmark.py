@@ -9,7 +9,7 @@ from app.contracts.result import BatchBenchmark, Latency
 from workers.pipeline.evaluation.interleaving import interleave
 from workers.pipeline.feeding.feeder import Feeder
 from workers.protocol.reporter import Reporter
-from workers.quantization.executor.protocol import RuntimeRefused
+from workers.quantization.executor.executor import RuntimeRefused
 from workers.targets.target import Session
 
 Benchmarks = dict[str, tuple[BatchBenchmark, ...]]

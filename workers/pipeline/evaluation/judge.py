@@ -10,7 +10,7 @@ from app.contracts.inspection import TensorSpec
 from workers.ingestion.data.samples import Batch
 from workers.pipeline.evaluation.tally import Tally
 from workers.pipeline.feeding.feeder import Fed, Feeder
-from workers.quantization.executor.protocol import Executor
+from workers.quantization.executor.executor import Executor
 
 Array = npt.NDArray[Any]
 SomeTally = TypeVar("SomeTally", bound=Tally)

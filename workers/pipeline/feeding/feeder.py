@@ -13,7 +13,7 @@ from workers.pipeline.feeding.fitting import refuse_misfit
 from workers.pipeline.feeding.index_limits import refuse_beyond
 from workers.pipeline.feeding.padding import PaddingReader, padding_reader
 from workers.protocol.reporter import Reporter
-from workers.quantization.executor.protocol import Executor, RuntimeRefused
+from workers.quantization.executor.executor import Executor, RuntimeRefused
 
 _MOST_ROWS = 8
 _BATCH_BYTES = 64 << 20

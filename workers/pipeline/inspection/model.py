@@ -12,8 +12,8 @@ from workers.protocol.canonical_files import MODEL_FILE
 from workers.protocol.outcome import ModelInspected
 from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import OUTPUT_FOLDER, InspectModelTask
+from workers.quantization.executor.executor import RuntimeRefused
 from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
-from workers.quantization.executor.protocol import RuntimeRefused
 
 
 def inspect_model(task: InspectModelTask, scratch: Path, reporter: Reporter) -> ModelInspected:

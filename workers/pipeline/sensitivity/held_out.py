@@ -9,7 +9,7 @@ import numpy.typing as npt
 from workers.ingestion.data.samples import Batch
 from workers.pipeline.feeding.feeder import Feeder
 from workers.quantization.error_metrics import decibels, power
-from workers.quantization.executor.protocol import Executor
+from workers.quantization.executor.executor import Executor
 from workers.quantization.observers import RealTokens
 
 HELD_OUT = 64

@@ -9,8 +9,8 @@ from typing import Literal
 
 import onnx_ir as ir
 
+from workers.quantization.executor.executor import Executor, OperatorNotSupported, RuntimeRefused
 from workers.quantization.executor.onnxruntime_executor import OnnxRuntimeExecutor
-from workers.quantization.executor.protocol import Executor, OperatorNotSupported, RuntimeRefused
 
 Device = Literal["cpu", "cuda"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from workers.quantization.executor.protocol import Array
+from workers.quantization.executor.executor import Array
 
 TORCH_OF_ONNX: dict[int, torch.dtype] = {
     ir.DataType.FLOAT: torch.float32,

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from workers.quantization.executor.binding import HOST, bind
 from workers.quantization.executor.element_types import to_torch
-from workers.quantization.executor.listing import Listing, list_calls
-from workers.quantization.executor.protocol import (
+from workers.quantization.executor.executor import (
     ConstantIsFixed,
     InputMissing,
     OperatorFailed,
     ValueNotInGraph,
 )
+from workers.quantization.executor.listing import Listing, list_calls
 from workers.quantization.executor.schedule import Argument, Scheduled, Step, schedule
 from workers.quantization.executor.shape_memory import ShapeMemory
 

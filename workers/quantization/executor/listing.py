@@ -8,10 +8,10 @@ import numpy as np
 import onnx_ir as ir
 
 from workers.quantization.executor.element_types import TORCH_OF_ONNX, ElementTypeNotSupported, to_torch
+from workers.quantization.executor.executor import Array, OperatorNotSupported
 from workers.quantization.executor.expansion import FROM_A_DEFINITION, STANDARD_DOMAINS, expanded, opset_of
 from workers.quantization.executor.operators import TABLE
 from workers.quantization.executor.operators.entry import Attributes, Entry, lookup
-from workers.quantization.executor.protocol import Array, OperatorNotSupported
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx_ir as ir
 import onnxruntime as ort
 
+from workers.quantization.executor.executor import Array, ValueNotInGraph, checked_feeds
 from workers.quantization.executor.onnxruntime_session import opened, source_of
-from workers.quantization.executor.protocol import Array, ValueNotInGraph, checked_feeds
 from workers.quantization.executor.runtime_errors import refusal
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 import onnxruntime as ort
 
-from workers.quantization.executor.protocol import RuntimeRefused
+from workers.quantization.executor.executor import RuntimeRefused
 from workers.quantization.executor.runtime_errors import refusal
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]

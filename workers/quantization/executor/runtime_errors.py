@@ -1,6 +1,6 @@
 """ONNX Runtime's errors as ours: every failure has a class of its own there, and none of them is exported."""
 
-from workers.quantization.executor.protocol import RuntimeRefused
+from workers.quantization.executor.executor import RuntimeRefused
 
 _SIGNS_OF_NO_MEMORY = ("failed to allocate memory", "bad allocation", "bad_alloc", "out of memory")
 

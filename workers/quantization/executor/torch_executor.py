@@ -6,8 +6,8 @@ import onnx_ir as ir
 import torch
 
 from workers.quantization.executor.element_types import to_numpy, to_torch
+from workers.quantization.executor.executor import Array, checked_feeds
 from workers.quantization.executor.graph_module import GraphModule
-from workers.quantization.executor.protocol import Array, checked_feeds
 
 
 class TorchExecutor:

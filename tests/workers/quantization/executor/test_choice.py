@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from tests.workers.quantization.small_models import residual_cnn
 from workers.quantization.executor.choice import choose_executor, unsupported_operators
-from workers.quantization.executor.protocol import OperatorNotSupported
+from workers.quantization.executor.executor import OperatorNotSupported
 
 
 def _model(*nodes: onnx.NodeProto, opset: int = 20) -> ir.Model:

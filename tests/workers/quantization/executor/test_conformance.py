@@ -13,8 +13,8 @@ from onnx import numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
 from tests.workers.quantization.executor.excluded_node_tests import EXCLUDED_CASES, OPERATORS_WITHOUT_ENTRY
+from workers.quantization.executor.executor import ExecutorError, OperatorNotSupported
 from workers.quantization.executor.operators import TABLE
-from workers.quantization.executor.protocol import ExecutorError, OperatorNotSupported
 from workers.quantization.executor.torch_executor import TorchExecutor
 
 FEWEST_PASSED = 1340

@@ -11,14 +11,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.workers.quantization.executor.exported_models import batch_norm_cnn, text_model
 from tests.workers.quantization.small_models import model_of, residual_cnn, two_matmuls
-from workers.quantization.executor.graph_module import GraphModule
-from workers.quantization.executor.protocol import (
+from workers.quantization.executor.executor import (
     ConstantIsFixed,
     InputMissing,
     OperatorFailed,
     OperatorNotSupported,
     ValueNotInGraph,
 )
+from workers.quantization.executor.graph_module import GraphModule
 
 n = helper.make_node
 

@@ -8,8 +8,8 @@ from onnx import helper
 
 from tests.workers.quantization.small_models import model_of, residual_cnn
 from workers.quantization.executor import onnxruntime_executor
+from workers.quantization.executor.executor import InputMissing, RuntimeRefused, ValueNotInGraph
 from workers.quantization.executor.onnxruntime_executor import OnnxRuntimeExecutor
-from workers.quantization.executor.protocol import InputMissing, RuntimeRefused, ValueNotInGraph
 from workers.quantization.executor.torch_executor import TorchExecutor
 
 

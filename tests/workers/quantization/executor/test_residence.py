@@ -15,8 +15,8 @@ from onnx import TensorProto, helper
 from tests.real_data import MAGIKA, READERS
 from tests.workers.quantization.executor.exported_models import batch_norm_cnn, text_model, vision_transformer
 from tests.workers.quantization.small_models import model_of
+from workers.quantization.executor.executor import OperatorFailed
 from workers.quantization.executor.graph_module import GraphModule
-from workers.quantization.executor.protocol import OperatorFailed
 
 n = helper.make_node
 

@@ -8,7 +8,7 @@ from workers.pipeline.feeding.padding import PaddingReader, real_values
 from workers.pipeline.methods.static.statistics import Statistics
 from workers.protocol.reporter import Reporter
 from workers.quantization.executor.choice import choose_executor
-from workers.quantization.executor.protocol import Executor
+from workers.quantization.executor.executor import Executor
 from workers.quantization.graph.observation import observing
 from workers.targets.preparation import Prepared
 
