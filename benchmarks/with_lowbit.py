@@ -4,7 +4,8 @@ import io
 from pathlib import Path
 
 from app.contracts.objective import Benchmark, Objective
-from app.contracts.recipe import PRESETS, PresetName
+from app.contracts.recipes.names import PresetName
+from app.contracts.recipes.presets import PRESETS
 from benchmarks.assignment import Quantization
 from benchmarks.child import measure
 from workers.ingestion.data.npz import open_archive

@@ -4,7 +4,7 @@ from typing import Literal
 
 from app.contracts.inspection import Notice
 from app.contracts.model import Contract, Many
-from app.contracts.recipe import Recipe
+from app.contracts.recipes.recipe import AnyRecipe
 
 Interval = tuple[float, float]
 """A 95 % confidence interval: (low, high)."""
@@ -141,7 +141,7 @@ class QuantizeOutcome(Contract):
     files: Many[OutputFile]
     layers: Many[LayerReport]
     """Of the chosen candidate."""
-    recipe: Recipe
+    recipe: AnyRecipe
     environment: Environment
     warnings: Many[Notice]
 

@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app.contracts.objective import Benchmark
-from app.contracts.recipe import Recipe
+from app.contracts.recipes.recipe import AnyRecipe
+from app.contracts.recipes.stored import stored_recipe
 from app.contracts.status import JobKind, JobStatus, Stage
 from app.jobs.named import Named
 from app.jobs.schemas import JobValidate
@@ -68,7 +69,7 @@ async def estimate_duration(
     return _duration(others, median(rates) * samples * model.multiplications_per_sample, wanted.benchmark)
 
 
-def _finished(wanted: JobValidate, recipe: Recipe, *, tenant_id: str) -> Select[Job, float | None, int, int | None]:
+def _finished(wanted: JobValidate, recipe: AnyRecipe, *, tenant_id: str) -> Select[Job, float | None, int, int | None]:
     """Jobs that were worked through from their beginning to their end, in one go."""
     calibration, evaluation = aliased(Dataset), aliased(Dataset)
     found = (
@@ -96,7 +97,7 @@ def _read(row: Row[Job, float | None, int, int | None]) -> _Finished:
     seconds = {stage["name"]: float(stage["duration_s"] or 0.0) for stage in job.stages}
     worked = sum(seconds.get(stage, 0.0) for stage in _GROWING)
     benchmarked = seconds.get(Stage.BENCHMARK, 0.0)
-    recipe = Recipe.model_validate(job.recipe)
+    recipe = stored_recipe(job.recipe or {})
     return _Finished(
         model_id=job.model_id or "",
         samples=_samples(recipe, calibrated, calibrated if evaluated is None else evaluated),
@@ -108,7 +109,7 @@ def _read(row: Row[Job, float | None, int, int | None]) -> _Finished:
     )
 
 
-def _samples(recipe: Recipe, calibrated: int, evaluated: int) -> int:
+def _samples(recipe: AnyRecipe, calibrated: int, evaluated: int) -> int:
     """That pass through the model; each of them as often as the preset wants."""
     if recipe.method != "static":
         return evaluated

@@ -9,7 +9,9 @@ from app.contracts.inspection import Notice
 from app.contracts.naming import Name
 from app.contracts.objective import Benchmark, Objective
 from app.contracts.problem import Problem
-from app.contracts.recipe import Recipe, RecipeRequest
+from app.contracts.recipes.recipe import AnyRecipe
+from app.contracts.recipes.request import RecipeRequest
+from app.contracts.recipes.stored import stored_recipe
 from app.contracts.result import JobResult
 from app.contracts.status import TERMINAL, JobKind, JobStatus, Stage
 from app.tables import Job
@@ -97,7 +99,7 @@ class JobRead(BaseModel):
     calibration_dataset_id: str
     evaluation_dataset_id: str | None
     target: str
-    recipe: Recipe
+    recipe: AnyRecipe
     objective: Objective
     benchmark: Benchmark
     result: JobResult | None
@@ -117,6 +119,7 @@ class JobRead(BaseModel):
     def of(cls, row: Job) -> "JobRead":
         here = f"/v1/jobs/{row.id}"
         fields: dict[str, Any] = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        fields["recipe"] = stored_recipe(row.recipe or {})
         fields["done"] = row.status in TERMINAL
         fields["warnings"] = _warnings(row)
         fields["links"] = {"self": here, **{name: f"{here}/{name}" for name in _PARTS}}
@@ -147,6 +150,6 @@ class ValidationRead(BaseModel):
     ok: bool
     problems: list[Problem]
     warnings: list[Notice]
-    resolved_recipe: Recipe
+    resolved_recipe: AnyRecipe
     estimate: JobEstimate | None
     """Null while the model is not ready."""

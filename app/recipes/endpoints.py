@@ -7,7 +7,10 @@ from pydantic import BaseModel
 
 from app.auth.principal import Caller
 from app.contracts.problem import refuse
-from app.contracts.recipe import PRESET_SUMMARIES, PRESETS, PresetName, Recipe, RecipeRequest
+from app.contracts.recipes.names import PresetName
+from app.contracts.recipes.presets import PRESET_SUMMARIES, PRESETS
+from app.contracts.recipes.recipe import AnyRecipe
+from app.contracts.recipes.request import RecipeRequest
 from app.problems import documented
 
 router = APIRouter(prefix="/v1/recipes", tags=["recipes"])
@@ -17,7 +20,7 @@ class PresetRead(BaseModel):
     object: Literal["recipe"] = "recipe"
     name: PresetName
     summary: str
-    recipe: Recipe
+    recipe: AnyRecipe
 
 
 class PresetList(BaseModel):
@@ -34,8 +37,9 @@ async def list_recipes(_: Caller) -> PresetList:
 
 @router.get("/schema", operation_id="get_recipe_schema", responses=documented())
 async def get_recipe_schema(_: Caller) -> dict[str, Any]:
-    """The JSON Schema of a job's `recipe`."""
-    return RecipeRequest.model_json_schema()
+    """The JSON Schema of a job's `recipe`. `x-methods` of a field names the methods that read it."""
+    schema: dict[str, Any] = RecipeRequest.model_json_schema()
+    return schema
 
 
 @router.get("/{name}", response_model=PresetRead, operation_id="get_recipe", responses=documented("not_found"))

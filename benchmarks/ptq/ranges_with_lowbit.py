@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from app.contracts.recipe import RecipeRequest
+from app.contracts.recipes.request import RecipeRequest
 from benchmarks.assignment import MEASURED_FILE, Calibration
 from workers.ingestion.data.npz import open_archive
 from workers.ingestion.onnx_model.description import describe

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from app.contracts.objective import Benchmark, Objective
-from app.contracts.recipe import RecipeRequest
+from app.contracts.recipes.request import RecipeRequest
 from app.contracts.result import QuantizeOutcome
 from benchmarks.assignment import Production
 from workers.protocol.outcome import Finished, Quantized

@@ -6,7 +6,7 @@ from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.orm import Session
 
 from app.contracts.objective import Benchmark, Objective
-from app.contracts.recipe import RecipeRequest
+from app.contracts.recipes.request import RecipeRequest
 from app.ids import new_id
 from app.tables import (
     Artifact,

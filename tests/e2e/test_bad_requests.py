@@ -192,6 +192,8 @@ def test_a_request_that_could_hide_another_one_is_refused_and_the_connection_clo
         ({"recipe": {"equalize": "maybe"}}, "/recipe/equalize"),
         ({"recipe": {"rounding": "gptq2"}}, "/recipe/rounding"),
         ({"recipe": {"method": "int4"}}, "/recipe/method"),
+        ({"recipe": {"preset": "float16", "per_channel": False}}, "/recipe/per_channel"),
+        ({"recipe": {"method": "dynamic", "calibration_samples": 3}}, "/recipe/calibration_samples"),
         ({"objective": {"max_accuracy_drop": "1e400"}}, "/objective/max_accuracy_drop"),
         ({"objective": {"max_accuracy_drop": -0.1}}, "/objective/max_accuracy_drop"),
         ({"benchmark": {"batch_sizes": [0]}}, "/benchmark/batch_sizes/0"),
@@ -221,6 +223,16 @@ def test_percentiles_that_nothing_would_read_get_a_suggestion(http: httpx2.Clien
             {"pointer": "/recipe/percentiles", "detail": "No range follows from percentiles with `measured`"}
         ]
         assert "calibration_method" in found["hint"]
+
+
+def test_a_field_that_the_method_does_not_read_gets_a_suggestion(http: httpx2.Client) -> None:
+    body = {"model_id": f"mdl_{UNKNOWN}", "calibration_dataset_id": f"ds_{UNKNOWN}"}
+    for path in ("/v1/jobs", "/v1/jobs/validate"):
+        response = http.post(path, json={**body, "recipe": {"preset": "int8-dynamic", "equalize": "on"}})
+        found = is_problem(response, 422, "validation_error")
+        detail = 'The method `dynamic` does not read `equalize` (received "on")'
+        assert found["errors"] == [{"pointer": "/recipe/equalize", "detail": detail}]
+        assert found["hint"] == 'Leave `equalize` out, or set `method` to "static".'
 
 
 @pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=lambda text: ascii(text)[:20])

@@ -153,6 +153,10 @@ def test_fields_set_on_the_command_line_arrive_as_what_they_are(service: Service
     refused = _lowbit(service, *started, "--set", "recipe.smoothquant_alpha=1.5")
     assert refused.returncode == 1
     assert "/recipe/smoothquant_alpha" in refused.stderr
+    unread = _lowbit(service, *started, "--recipe", "float16", "--set", "recipe.equalize=on")
+    assert unread.returncode == 1
+    assert "/recipe/equalize" in unread.stderr
+    assert "Leave `equalize` out" in unread.stderr
 
 
 def _lowbit(service: Service, *arguments: str) -> subprocess.CompletedProcess[str]:

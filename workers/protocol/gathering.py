@@ -1,7 +1,7 @@
 """What a recipe asks of the float graph, and of the one pass of calibration data through it."""
 
 from app.contracts.model import Contract
-from app.contracts.recipe import Equalize, Recipe
+from app.contracts.recipes.static import Equalize, StaticRecipe
 
 
 class GraphWish(Contract):
@@ -29,7 +29,7 @@ class Gathering(Contract):
     moments: bool
 
 
-def graph_wish(recipe: Recipe) -> GraphWish:
+def graph_wish(recipe: StaticRecipe) -> GraphWish:
     return GraphWish(
         equalize=recipe.equalize,
         op_types_to_exclude=tuple(sorted(set(recipe.op_types_to_exclude))),
@@ -37,7 +37,7 @@ def graph_wish(recipe: Recipe) -> GraphWish:
     )
 
 
-def gathering(recipe: Recipe) -> Gathering:
+def gathering(recipe: StaticRecipe) -> Gathering:
     return Gathering(
         graph=graph_wish(recipe),
         samples=recipe.calibration_samples,

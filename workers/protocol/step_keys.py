@@ -29,7 +29,8 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from app.contracts.model import Contract
-from app.contracts.recipe import Alpha, Recipe
+from app.contracts.recipes.recipe import AnyRecipe
+from app.contracts.recipes.static import Alpha, StaticRecipe
 from workers.protocol.gathering import Gathering, gathering
 from workers.protocol.tasks import QuantizeTask
 
@@ -87,7 +88,7 @@ class Production(Asked):
     """All candidates of a recipe."""
 
     step: ClassVar[StepName] = "quantize"
-    recipe: Recipe
+    recipe: AnyRecipe
 
 
 class StepKey(NamedTuple):
@@ -118,19 +119,19 @@ def ground_of(task: QuantizeTask) -> Ground:
     )
 
 
-def calibration_of(ground: Ground, recipe: Recipe) -> Calibration:
+def calibration_of(ground: Ground, recipe: StaticRecipe) -> Calibration:
     return Calibration(ground=ground, gathering=gathering(recipe))
 
 
-def sensitivity_of(ground: Ground, recipe: Recipe) -> Sensitivity:
+def sensitivity_of(ground: Ground, recipe: StaticRecipe) -> Sensitivity:
     return Sensitivity(ground=ground, gathering=gathering(recipe))
 
 
-def range_search_of(ground: Ground, recipe: Recipe) -> RangeSearch:
+def range_search_of(ground: Ground, recipe: StaticRecipe) -> RangeSearch:
     return RangeSearch(ground=ground, gathering=gathering(recipe), smoothquant_alpha=recipe.smoothquant_alpha)
 
 
-def production_of(ground: Ground, recipe: Recipe) -> Production:
+def production_of(ground: Ground, recipe: AnyRecipe) -> Production:
     return Production(ground=ground, recipe=recipe)
 
 
@@ -138,13 +139,13 @@ def step_keys(task: QuantizeTask) -> StepKeys | None:
     """None when the task does not say what its inputs are."""
     if {"model_sha256", "calibration_sha256"} - {name for name, digest in _digests(task).items() if digest}:
         return None
-    ground = ground_of(task)
+    ground, recipe = ground_of(task), task.recipe
     steps: list[Asked] = []
-    if task.recipe.method == "static":
-        steps.append(calibration_of(ground, task.recipe))
-        if task.recipe.calibration_method == "measured":
-            steps += [sensitivity_of(ground, task.recipe), range_search_of(ground, task.recipe)]
-    last = production_of(ground, task.recipe)
+    if recipe.method == "static":
+        steps.append(calibration_of(ground, recipe))
+        if recipe.calibration_method == "measured":
+            steps += [sensitivity_of(ground, recipe), range_search_of(ground, recipe)]
+    last = production_of(ground, recipe)
     whole = tuple(StepKey(asked.step, key_of(asked)) for asked in (*steps, last))
     return StepKeys(whole, family_key(last))
 

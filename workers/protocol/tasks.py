@@ -8,7 +8,7 @@ from app.contracts.formats import UploadedModelFormat
 from app.contracts.model import Contract
 from app.contracts.objective import Benchmark, Objective
 from app.contracts.preparation import Preparation
-from app.contracts.recipe import Recipe
+from app.contracts.recipes.recipe import AnyRecipe
 
 TASK_FILE = "task.json"
 OUTPUT_FOLDER = "outputs"
@@ -45,7 +45,7 @@ class QuantizeTask(Contract):
     model_name: str
     """The user's name of the model; output files are called after it."""
     target: str
-    recipe: Recipe
+    recipe: AnyRecipe
     objective: Objective
     benchmark: Benchmark
     seed: int = 0

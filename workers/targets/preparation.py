@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from app.contracts.recipe import Equalize
+from app.contracts.recipes.static import Equalize
 from workers.quantization.channel_skew import SKEWED, channel_skew
 from workers.quantization.graph.model_file import from_message
 from workers.quantization.graph.nodes import nodes_by_name

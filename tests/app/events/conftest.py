@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from app.auth.keys import generate
 from app.contracts.objective import Benchmark, Objective
-from app.contracts.recipe import RecipeRequest
+from app.contracts.recipes.request import RecipeRequest
 from app.ids import new_id
 from app.jobs import lease
 from app.tables import ApiKey, Dataset, File, Job, Model, Tenant

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from app.contracts.inspection import ModelInspection
-from app.contracts.recipe import RecipeRequest
+from app.contracts.recipes.request import RecipeRequest
 from app.contracts.status import JobStatus
 from tests.app.contracts.inspections import data, model
 from tests.app.jobs.conftest import MakeJob, Ready
@@ -135,6 +135,8 @@ def test_jobs_that_were_cut_short_or_did_something_else_are_no_measure(
 def test_without_calibration_only_what_is_evaluated_counts(ready: Ready, finished: Finished, foreseen: Any) -> None:
     of = ready(weighing(1000))
     finished(of, recipe=RecipeRequest(preset="int8-dynamic").resolve().model_dump(mode="json"))
+    # from before, when every recipe held all fields
+    finished(of, recipe={**RecipeRequest().resolve().model_dump(), "preset": "int8-dynamic", "method": "dynamic"})
     much = ready(data(("x", "float32", (250, 4))))
-    assert foreseen(of, recipe={"preset": "int8-dynamic"}, calibration_dataset_id=much) == (50.0, 1)
-    assert foreseen(of, recipe={"preset": "int8-dynamic"}, evaluation_dataset_id=much) == (30.0 * 5 + 20.0, 1)
+    assert foreseen(of, recipe={"preset": "int8-dynamic"}, calibration_dataset_id=much) == (50.0, 2)
+    assert foreseen(of, recipe={"preset": "int8-dynamic"}, evaluation_dataset_id=much) == (30.0 * 5 + 20.0, 2)

@@ -12,6 +12,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 from standardwebhooks import Webhook as Verifier
 
+from app.contracts.recipes.request import RecipeRequest
 from app.contracts.status import JobStatus
 from app.database import make_engine, make_sessions
 from app.ids import new_id
@@ -91,7 +92,7 @@ def end_a_job(sessions: Sessions, make_job: MakeJob) -> Iterator[Callable[[JobSt
             model_id=model.id,
             calibration_dataset_id=dataset.id,
             target="onnxruntime-cpu",
-            recipe={"preset": "int8-balanced"},
+            recipe=RecipeRequest().resolve().model_dump(mode="json"),
             objective={},
             benchmark={},
         )

@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from app.contracts.objective import Benchmark, Objective
-from app.contracts.recipe import PRESETS
+from app.contracts.recipes.presets import PRESETS
 from workers.pipeline.__main__ import attempt
 from workers.protocol.gathering import graph_wish
 from workers.protocol.outcome import Finished, Outcome, Quantized

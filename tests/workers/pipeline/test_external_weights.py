@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from app.contracts.objective import Benchmark, Objective
-from app.contracts.recipe import PRESETS
+from app.contracts.recipes.presets import PRESETS
 from tests.workers.pipeline.jobs import attention, sentences
 from workers.ingestion.onnx_model import canonical
 from workers.ingestion.onnx_model.canonical import ingest_onnx

@@ -14,7 +14,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper
 
 from app.contracts.objective import Benchmark, Objective
-from app.contracts.recipe import PRESETS
+from app.contracts.recipes.presets import PRESETS
 from workers.protocol.outcome import OUTCOME, Finished
 from workers.protocol.tasks import InspectModelTask, QuantizeTask
 

@@ -15,7 +15,7 @@ import pytest
 
 from app.contracts.objective import Benchmark, Objective
 from app.contracts.problem import Problem
-from app.contracts.recipe import PRESETS
+from app.contracts.recipes.presets import PRESETS
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn
 from workers.pipeline.__main__ import attempt
 from workers.protocol.events import EVENT, MAX_EVENT_BYTES

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from app.contracts.objective import Benchmark, Objective
-from app.contracts.recipe import PRESETS
+from app.contracts.recipes.presets import PRESETS
 from tests.real_data import MAGIKA, READER, READERS, files_as_bytes, lines_of_text
 from workers.pipeline.__main__ import attempt
 from workers.pipeline.inspection.model import inspect_model

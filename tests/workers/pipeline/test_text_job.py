@@ -15,7 +15,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from app.contracts.objective import Benchmark, Objective
 from app.contracts.preparation import TextPreparation
-from app.contracts.recipe import PRESETS
+from app.contracts.recipes.presets import PRESETS
 from tests.workers.pipeline.jobs import VOCABULARY, attention
 from workers.ingestion.data.opening import open_samples
 from workers.ingestion.onnx_model.description import describe

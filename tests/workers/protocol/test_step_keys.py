@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from app.contracts.objective import Benchmark, Objective
-from app.contracts.recipe import PRESETS, Recipe
+from app.contracts.recipes.presets import PRESETS
+from app.contracts.recipes.static import StaticRecipe
+from app.contracts.recipes.stored import stored_recipe
 from workers.protocol import step_keys as steps
 from workers.protocol.step_keys import StepKey, StepKeys, part_key, step_keys
 from workers.protocol.tasks import QuantizeTask
@@ -130,13 +132,16 @@ def test_no_calibration_data_influences_a_method_that_reads_none() -> None:
 
 
 OTHER: dict[str, Any] = {
-    "method": "dynamic", "calibration_method": "mse", "percentiles": (95.0,), "calibration_samples": 3,
+    "calibration_method": "mse", "percentiles": (95.0,), "calibration_samples": 3,
     "per_channel": False, "reduce_range": False, "equalize": "on", "smoothquant_alpha": 0.25, "rounding": "nearest",
     "bias_correction": False, "runtime_form": False, "op_types_to_exclude": ("Conv",), "nodes_to_exclude": ("n",),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("field", sorted(set(Recipe.model_fields) - {"preset", "weights_dtype", "activations_dtype"}))
+FIXED = {"preset", "method", "weights_dtype", "activations_dtype"}
+
+
+@pytest.mark.parametrize("field", sorted(set(StaticRecipe.model_fields) - FIXED))
 def test_every_choice_of_a_recipe_influences_the_candidates(field: str) -> None:
     assert "quantize" not in shared(task(), task(recipe={field: OTHER[field]}))
 
@@ -153,6 +158,14 @@ def test_candidates_are_a_family_for_each_recipe_and_each_has_a_key_by_its_name(
 def test_what_a_method_does_not_read_influences_none_of_its_steps() -> None:
     for changes in ({"threads": 2}, {"seed": 7}):
         assert shared(task("int8-dynamic"), task("int8-dynamic", **changes)) == {"quantize"}
+
+
+def test_what_a_method_does_not_read_does_not_tell_its_jobs_apart() -> None:
+    """Rows from before hold all fields for every method, with whatever values."""
+    now = PRESETS["int8-dynamic"]
+    before = stored_recipe({**now.model_dump(mode="json"), "rounding": "gptq", "percentiles": [99.0]})
+    assert steps_of(task("int8-dynamic")) == steps_of(task().model_copy(update={"recipe": before}))
+    assert steps_of(task("int8-dynamic")) != steps_of(task("float16"))
 
 
 @pytest.mark.parametrize("name", ["calibrate", "sensitivity", "search", "quantize"])

@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.contracts.objective import Benchmark, Objective
-from app.contracts.recipe import PRESETS
+from app.contracts.recipes.presets import PRESETS
 from app.ids import new_id
 from app.jobs.lease import give_back
 from app.settings import Settings

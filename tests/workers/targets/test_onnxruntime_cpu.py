@@ -8,7 +8,8 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from app.contracts.recipe import PRESETS, Recipe
+from app.contracts.recipes.presets import PRESETS
+from app.contracts.recipes.static import StaticRecipe
 from tests.workers.pipeline.jobs import prepared_for
 from tests.workers.quantization.exact_sums import exact_session
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
@@ -36,7 +37,7 @@ def weights_of(prepared: Prepared) -> Any:
     return {s.node: (float_constant_of(nodes[s.node].inputs[s.weight_input]), s.axis) for s in sites}
 
 
-def rounded_weight(weight: Any, axis: int, recipe: Recipe) -> RoundedWeight:
+def rounded_weight(weight: Any, axis: int, recipe: StaticRecipe) -> RoundedWeight:
     scheme = weight_scheme(per_channel=recipe.per_channel)
     return round_weight(weight, scheme, axis=axis, limited=recipe.reduce_range)
 

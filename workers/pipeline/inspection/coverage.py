@@ -7,7 +7,7 @@ import onnx
 
 from app.contracts.inspection import TargetCoverage
 from app.contracts.problem import quoted
-from app.contracts.recipe import RecipeRequest
+from app.contracts.recipes.request import RecipeRequest
 from workers.protocol.gathering import graph_wish
 from workers.quantization.graph.opset import OpsetNotConvertible
 from workers.quantization.placement import place_for_tensorrt
@@ -20,6 +20,7 @@ _MOST_REASONS = 20
 def coverage_of(model: onnx.ModelProto, folder: Path) -> dict[str, TargetCoverage]:
     """By target. Empty for a model that cannot be brought to the opset that int8 needs. folder: of external data."""
     recipe = RecipeRequest().resolve()
+    assert recipe.method == "static"
     try:
         found = {
             target.name: target.prepare(

@@ -7,7 +7,7 @@ import onnx
 import onnx_ir as ir
 
 from app.contracts.problem import quoted, refuse
-from app.contracts.recipe import Recipe
+from app.contracts.recipes.dynamic import DynamicRecipe
 from app.contracts.result import LayerReport
 from app.contracts.status import Stage
 from workers.pipeline.desk import Desk
@@ -27,15 +27,16 @@ _MOST_FOR_THE_TOOL = 256 << 20
 
 
 class Dynamic:
-    def proposals(self, recipe: Recipe) -> tuple[Proposal, ...]:
+    def proposals(self, recipe: DynamicRecipe) -> tuple[Proposal, ...]:
         return (Proposal(recipe=recipe),)
 
-    def begin(self, recipe: Recipe, model: onnx.ModelProto, folder: Path, target: Target) -> "DynamicMaker":  # noqa: ARG002  one form for all
-        return DynamicMaker(model, folder)
+    def begin(self, recipe: DynamicRecipe, model: onnx.ModelProto, folder: Path, target: Target) -> "DynamicMaker":  # noqa: ARG002  one form for all
+        return DynamicMaker(recipe, model, folder)
 
 
 @dataclass(frozen=True)
 class DynamicMaker:
+    recipe: DynamicRecipe
     model: onnx.ModelProto
     folder: Path
     """Where the model's external data lies."""
@@ -45,10 +46,10 @@ class DynamicMaker:
     def make(self, proposal: Proposal, original: Original, desk: Desk) -> tuple[Draft, ...]:  # noqa: ARG002  no data is needed
         source = lift_constants(from_message(raise_opset(self.model), self.folder))
         large = sum(map(tensor_bytes, self.model.graph.initializer)) > _MOST_FOR_THE_TOOL
-        return (_dynamic_by_weight(source, proposal.recipe) if large else _dynamic(source, proposal.recipe),)
+        return (_dynamic_by_weight(source, self.recipe) if large else _dynamic(source, self.recipe),)
 
 
-def _dynamic_by_weight(source: ir.Model, recipe: Recipe) -> Draft:
+def _dynamic_by_weight(source: ir.Model, recipe: DynamicRecipe) -> Draft:
     """For a model too large for ONNX Runtime's tool."""
     candidates = [node for node in source.graph if is_candidate(node)]
     excluded = {node.name or "" for node in source.graph if node.op_type in recipe.op_types_to_exclude}
@@ -66,7 +67,7 @@ def _dynamic_by_weight(source: ir.Model, recipe: Recipe) -> Draft:
     return Draft("dynamic", "int8 dynamic", "dynamic", "int8", None, source, layers)
 
 
-def _dynamic(model: ir.Model, recipe: Recipe) -> Draft:
+def _dynamic(model: ir.Model, recipe: DynamicRecipe) -> Draft:
     source = ir.to_proto(model)
     excluded = [n.name for n in source.graph.node if n.op_type in recipe.op_types_to_exclude]
     try:

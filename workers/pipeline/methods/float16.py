@@ -6,7 +6,7 @@ from pathlib import Path
 import onnx
 
 from app.contracts.problem import quoted, refuse
-from app.contracts.recipe import Recipe
+from app.contracts.recipes.float16 import Float16Recipe
 from app.contracts.result import LayerReport
 from app.contracts.status import Stage
 from workers.pipeline.desk import Desk
@@ -23,15 +23,16 @@ _MOST_WARNINGS = 8
 
 
 class Float16:
-    def proposals(self, recipe: Recipe) -> tuple[Proposal, ...]:
+    def proposals(self, recipe: Float16Recipe) -> tuple[Proposal, ...]:
         return (Proposal(recipe=recipe),)
 
-    def begin(self, recipe: Recipe, model: onnx.ModelProto, folder: Path, target: Target) -> "Float16Maker":  # noqa: ARG002  one form for all
-        return Float16Maker(model, folder)
+    def begin(self, recipe: Float16Recipe, model: onnx.ModelProto, folder: Path, target: Target) -> "Float16Maker":  # noqa: ARG002  one form for all
+        return Float16Maker(recipe, model, folder)
 
 
 @dataclass(frozen=True)
 class Float16Maker:
+    recipe: Float16Recipe
     model: onnx.ModelProto
     folder: Path
     """Where the model's external data lies."""
@@ -39,11 +40,10 @@ class Float16Maker:
     calibrated_by: str | None = None
 
     def make(self, proposal: Proposal, original: Original, desk: Desk) -> tuple[Draft, ...]:  # noqa: ARG002  no data is needed
-        recipe = proposal.recipe
         cast = lift_constants(from_message(raise_opset(self.model), self.folder))
-        excluded = {n.name or "" for n in cast.graph if n.op_type in recipe.op_types_to_exclude}
+        excluded = {n.name or "" for n in cast.graph if n.op_type in self.recipe.op_types_to_exclude}
         try:
-            report = cast_to_float16(cast, nodes_to_keep={*recipe.nodes_to_exclude, *excluded})
+            report = cast_to_float16(cast, nodes_to_keep={*self.recipe.nodes_to_exclude, *excluded})
         except TypesUnknown as error:
             raise refuse("onnx_invalid", quoted(str(error))) from error
         for name, misfits in list(report.misfits.items())[:_MOST_WARNINGS]:

@@ -13,20 +13,20 @@ import onnx
 import onnx_ir as ir
 
 from app.contracts.model import Contract
-from app.contracts.recipe import Recipe
+from app.contracts.recipes.recipe import AnyRecipe
 from app.contracts.result import LayerReport
 from app.contracts.status import Stage
 from workers.pipeline.desk import Desk
 from workers.pipeline.original import Original
 from workers.targets.target import Target
 
-AnyRecipe_contra = TypeVar("AnyRecipe_contra", bound=Recipe, contravariant=True)
+R_contra = TypeVar("R_contra", bound=Contract, contravariant=True)
 
 
 class Proposal(Contract):
     """What is to be made: cheap to think of, to show and to digest."""
 
-    recipe: Recipe
+    recipe: AnyRecipe
 
     @property
     def part(self) -> str:
@@ -64,9 +64,9 @@ class Maker(Protocol):
         """Usually one, and its form for the runtime. What proposals share is done once. Raises ProblemFound."""
 
 
-class Method(Protocol[AnyRecipe_contra]):
-    def proposals(self, recipe: AnyRecipe_contra) -> tuple[Proposal, ...]:
+class Method(Protocol[R_contra]):
+    def proposals(self, recipe: R_contra) -> tuple[Proposal, ...]:
         """In the order in which they are to be made."""
 
-    def begin(self, recipe: AnyRecipe_contra, model: onnx.ModelProto, folder: Path, target: Target) -> Maker:
+    def begin(self, recipe: R_contra, model: onnx.ModelProto, folder: Path, target: Target) -> Maker:
         """Say what the model alone shows, before data is read. folder: of its external data. Raises ProblemFound."""

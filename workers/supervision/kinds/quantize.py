@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from app.contracts.objective import Benchmark, Objective
-from app.contracts.recipe import Recipe
+from app.contracts.recipes.stored import stored_recipe
 from app.contracts.result import JobResult, QuantizeOutcome, VariantMetrics, VariantOutcome
 from app.contracts.status import QUANTIZE_STAGES
 from app.ids import new_id
@@ -55,7 +55,7 @@ class Quantize(Kind[QuantizeTask, Quantized]):
             evaluation_preparation=evaluation and evaluation.preparation,
             model_name=Path(model.name).stem.removesuffix(".tar"),
             target=job.target or "",
-            recipe=Recipe.model_validate(job.recipe),
+            recipe=stored_recipe(job.recipe or {}),
             objective=Objective.model_validate(job.objective),
             benchmark=Benchmark.model_validate(job.benchmark),
             seed=job.seed,

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from app.contracts.objective import Benchmark, Objective
-from app.contracts.recipe import PRESETS
+from app.contracts.recipes.presets import PRESETS
 from tests.workers.quantization.small_models import residual_cnn, two_matmuls
 from workers.pipeline.delivery.candidate_form import CandidateForm, PartsForm
 from workers.pipeline.delivery.candidates import Candidate, Produced, facts_of

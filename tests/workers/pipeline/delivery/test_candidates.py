@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from app.contracts.objective import Benchmark, Objective
-from app.contracts.recipe import PRESETS
+from app.contracts.recipes.presets import PRESETS
 from app.contracts.result import VariantOutcome
 from tests.workers.quantization.small_models import two_matmuls
 from workers.pipeline.__main__ import attempt

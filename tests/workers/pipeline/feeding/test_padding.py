@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from app.contracts.problem import ProblemFound
-from app.contracts.recipe import PRESETS
+from app.contracts.recipes.presets import PRESETS
 from tests.workers.pipeline.jobs import VOCABULARY, WIDTH, attention, prepared_for, quantized, sentences
 from tests.workers.quantization.small_models import residual_cnn
 from workers.ingestion.data.npz import open_archive

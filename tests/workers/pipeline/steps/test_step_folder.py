@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from app.contracts.objective import Benchmark, Objective
-from app.contracts.recipe import PRESETS
+from app.contracts.recipes.presets import PRESETS
 from app.contracts.result import QuantizeOutcome
 from tests.workers.pipeline.jobs import attention, sentences
 from workers.pipeline.__main__ import attempt

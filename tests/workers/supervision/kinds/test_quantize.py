@@ -1,30 +1,35 @@
 """What the process of a quantize job is given, and what is believed of its outcome."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy.orm import Session
 
 from app.contracts.objective import Benchmark, Objective
-from app.contracts.recipe import PRESETS, Recipe
+from app.contracts.recipes.dynamic import DynamicRecipe
+from app.contracts.recipes.presets import PRESETS
 from app.contracts.result import Environment, LayerReport, Metrics, OutputFile, QuantizeOutcome, VariantOutcome
 from app.settings import Settings
 from app.tables import Dataset, Job, Model, ModelFile
 from tests.workers.supervision.conftest import SHA256
 from tests.workers.supervision.kinds.conftest import DATA_SHA256, IMAGE, TEXT, add, dataset, job, model
 from workers.protocol.step_keys import step_keys
-from workers.protocol.tasks import QuantizeTask
+from workers.protocol.tasks import TASK, QuantizeTask
 from workers.supervision.abnormal_end import OutputUnusable
 from workers.supervision.brief import Brief
 from workers.supervision.kinds.quantize import Quantize, _variant, require_consistent
 
 
-def quantize(session: Session, of: Model, data: Dataset, evaluation: Dataset | None = None) -> Brief[QuantizeTask]:
+def quantize(
+    session: Session, of: Model, data: Dataset, evaluation: Dataset | None = None, *, recipe: Any = None
+) -> Brief[QuantizeTask]:
     wanted = job(
         "quantize",
         model_id=of.id,
         calibration_dataset_id=data.id,
         evaluation_dataset_id=evaluation.id if evaluation else None,
         target="onnxruntime-cpu",
-        recipe=PRESETS["int8-fast"].model_dump(mode="json"),
+        recipe=recipe or PRESETS["int8-fast"].model_dump(mode="json"),
         objective=Objective().model_dump(mode="json"),
         benchmark=Benchmark().model_dump(mode="json"),
         seed=0,
@@ -51,6 +56,13 @@ def test_a_job_reads_the_canonical_files_in_a_folder_of_their_own(session: Sessi
     assert (task.evaluation, task.evaluation_preparation) == ("evaluation.csv", TEXT)
     # both are the same bytes, prepared alike
     assert task.provenance["evaluation_sha256"] == task.provenance["calibration_sha256"] != DATA_SHA256
+
+
+def test_a_job_from_before_whose_recipe_holds_what_its_method_does_not_read_runs(session: Session) -> None:
+    of_old = {**PRESETS["int8-accurate"].model_dump(mode="json"), "preset": "int8-dynamic", "method": "dynamic"}
+    task = quantize(session, model(session), dataset(session, "npz"), recipe=of_old).task
+    assert task.recipe == PRESETS["int8-dynamic"]
+    assert TASK.validate_json(task.model_dump_json()) == task
 
 
 def test_a_job_on_a_model_of_before_reads_its_upload(session: Session) -> None:
@@ -119,7 +131,7 @@ def outcome(*paths: str, variants: tuple[str, ...] = ()) -> QuantizeOutcome:
             for path, owner in zip(paths, owners, strict=True)
         ),
         layers=(),
-        recipe=Recipe(preset="int8-dynamic"),
+        recipe=DynamicRecipe(preset="int8-dynamic"),
         environment=environment,
         warnings=(),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 
 from app.contracts.problem import quoted, refuse
-from app.contracts.recipe import Recipe
+from app.contracts.recipes.static import StaticRecipe
 from app.contracts.status import Stage
 from workers.pipeline.desk import Desk
 from workers.pipeline.feeding.feeder import Feeder, fitting_rows
@@ -40,13 +40,13 @@ Errors = Mapping[str, LayerError]
 
 
 class Static:
-    def proposals(self, recipe: Recipe) -> tuple[Proposal, ...]:
+    def proposals(self, recipe: StaticRecipe) -> tuple[Proposal, ...]:
         """One for each percentile; whoever measures decides among ranges himself."""
         if recipe.calibration_method != "percentile":
             return (Proposal(recipe=recipe),)
         return tuple(Proposal(recipe=recipe.model_copy(update={"percentiles": (p,)})) for p in recipe.percentiles)
 
-    def begin(self, recipe: Recipe, model: onnx.ModelProto, folder: Path, target: Target) -> "StaticMaker":
+    def begin(self, recipe: StaticRecipe, model: onnx.ModelProto, folder: Path, target: Target) -> "StaticMaker":
         schemes = target.schemes(per_channel=recipe.per_channel)
         try:
             prepared = target.prepare(model, folder, graph_wish(recipe), schemes)
@@ -81,7 +81,7 @@ class _Shared:
 
 @dataclass
 class StaticMaker:
-    recipe: Recipe
+    recipe: StaticRecipe
     target: Target
     prepared: Prepared
     stage: Stage = Stage.CALIBRATE
@@ -97,6 +97,7 @@ class StaticMaker:
         shared = self._shared = self._shared or self._calibrated(original, desk)
         if shared.held_out.batches:
             return self._drafts(self._best(shared, desk), shared, original, desk)
+        assert isinstance(proposal.recipe, StaticRecipe)  # as this method proposed it
         named = named_strategies(proposal.recipe)
         wanted = [(r, s) for r in shared.alternatives for s in r.strategies if (s.method, s.percentile) in named]
         return tuple(draft for one in wanted for draft in self._drafts(one, shared, original, desk))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.contracts.recipe import Recipe
+from app.contracts.recipes.static import StaticRecipe
 from workers.pipeline.desk import Desk
 from workers.pipeline.methods.static.smoothing import smoothings
 from workers.pipeline.methods.static.statistics import Statistics
@@ -58,7 +58,7 @@ class Refined:
 class Refiner:
     """Everything between calibration and the drafts."""
 
-    recipe: Recipe
+    recipe: StaticRecipe
     target: Target
     desk: Desk
 

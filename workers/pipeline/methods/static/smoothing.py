@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from app.contracts.recipe import Recipe
+from app.contracts.recipes.static import StaticRecipe
 from workers.pipeline.methods.static.statistics import Statistics
 from workers.quantization.graph.constants import float_constant_of
 from workers.quantization.graph.weighted_operators import WeightSite
@@ -18,7 +18,7 @@ _WORTH_SHARE = 0.002
 
 
 def smoothings(
-    prepared: Prepared, statistics: Statistics, recipe: Recipe, noises: Mapping[str, float] | None
+    prepared: Prepared, statistics: Statistics, recipe: StaticRecipe, noises: Mapping[str, float] | None
 ) -> dict[str, Smoothing]:
     """By tensor. `noises`: what each costs at the output, or None where that was not measured."""
     if recipe.smoothquant_alpha == "off":
@@ -36,7 +36,11 @@ def smoothings(
 
 
 def _smoothing(
-    prepared: Prepared, tensor: str, sites: tuple[WeightSite, ...], channels: ChannelObserver | None, recipe: Recipe
+    prepared: Prepared,
+    tensor: str,
+    sites: tuple[WeightSite, ...],
+    channels: ChannelObserver | None,
+    recipe: StaticRecipe,
 ) -> Smoothing | None:
     """None where a reader is no matrix product, or other quantized operators read the same pair."""
     readers = {(site.node, 0) for site in sites}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.contracts.recipe import Recipe
+from app.contracts.recipes.static import StaticRecipe
 from workers.pipeline.methods.static.statistics import Statistics
 from workers.quantization.affine import QParams, choose_qparams
 from workers.quantization.placement import Placement
@@ -56,7 +56,7 @@ class Strategy:
     fits: Fits
 
 
-def named_strategies(recipe: Recipe) -> list[Named]:
+def named_strategies(recipe: StaticRecipe) -> list[Named]:
     if recipe.calibration_method == "percentile":
         return [("percentile" if p < MIN_MAX else "min_max", p) for p in recipe.percentiles]
     if recipe.calibration_method == "measured":

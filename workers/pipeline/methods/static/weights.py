@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from app.contracts.recipe import Recipe
+from app.contracts.recipes.static import StaticRecipe
 from workers.pipeline.methods.static.statistics import Statistics, hessian_key
 from workers.protocol.reporter import Reporter
 from workers.quantization.graph.constants import float_constant_of, let_go
@@ -21,7 +21,7 @@ def rounded_weights(
     prepared: Prepared,
     statistics: Statistics,
     smoothed: dict[str, tuple[str, Smoothing]],
-    recipe: Recipe,
+    recipe: StaticRecipe,
     reporter: Reporter,
 ) -> dict[str, RoundedWeight]:
     """By operator. smoothed: tensors of this graph that are smoothed, with the tensor they were made from."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from app.contracts.recipe import PRESETS
+from app.contracts.recipes.presets import PRESETS
 from tests.workers.pipeline.jobs import attention, prepared_for
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
 from workers.ingestion.data.npz import open_archive

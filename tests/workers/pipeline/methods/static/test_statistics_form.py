@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.contracts.recipe import PRESETS
+from app.contracts.recipes.presets import PRESETS
 from tests.workers.pipeline.jobs import prepared_for
 from tests.workers.quantization.small_models import residual_cnn
 from workers.pipeline.methods.static.statistics import Statistics, empty_statistics

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from app.contracts.recipe import PRESETS
+from app.contracts.recipes.presets import PRESETS
 from tests.workers.pipeline.jobs import prepared_for
 from tests.workers.quantization.small_models import model_of
 from workers.pipeline.methods.static.statistics import Statistics
