@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import time_by_folder
 from tests.servers.api import Api, running_api
 from tests.servers.postgres import Database, running_postgres
 from tests.servers.service import Service, running_service
@@ -34,11 +35,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=5))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    time_by_folder.write(terminalreporter)
+
+
 @pytest.fixture(scope="session")
-def database() -> Iterator[Database]:
-    """A migrated Postgres."""
+def postgres() -> Iterator[Database]:
+    """The one server. Tests ask for one of its databases."""
     with running_postgres() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def database(postgres: Database) -> Database:
+    """Migrated, and shared: the API of other tests runs on it."""
+    return postgres
+
+
+@pytest.fixture(scope="session")
+def quiet_database(postgres: Database) -> Database:
+    """Migrated, and nothing happens in it but what a test does: no API runs on it."""
+    return postgres.another()
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from tests.e2e import tiny
 from tests.e2e.conversation import finished, job_body
 from tests.servers.folders import short_folder
 from tests.servers.postgres import Database
+from tests.servers.processes import kill
 from tests.servers.seaweedfs import S3Address, free_ports, running_seaweedfs
 from tests.servers.service import QUICK, SHORT_LEASES, running_service
 from tests.servers.valkey import running_valkey
@@ -172,9 +173,8 @@ def test_two_machines_share_the_work_and_one_takes_over_from_the_other(fleet: Fl
 def _kill_tree(process: subprocess.Popen[bytes]) -> None:
     """As if the machine had lost its power."""
     tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    for one in tree:
-        one.kill()
-    process.wait(10)  # first, or psutil would take its exit status from us
+    kill(tree)
+    process.wait(60)  # first, or psutil would take its exit status from us
     psutil.wait_procs(tree, timeout=60)
 
 

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.e2e.conversation import finished, job_body
+from tests.servers.processes import kill, living, running, seen
 from tests.servers.service import LEASE_SECONDS, SHORT_LEASES, Service, running_service
 
 LONG = {"batch_sizes": [1], "duration_s": 60.0}
@@ -52,16 +53,7 @@ def _started(http: httpx2.Client, stage: str = "benchmark") -> dict[str, Any]:
 
 
 def _processes(service: Service, *words: str) -> list[psutil.Process]:
-    found = []
-    for process in service.processes():
-        try:
-            line = " ".join(process.cmdline())
-            is_sandbox = process.name() == "bwrap"  # its own processes have the job's command in theirs
-        except psutil.NoSuchProcess:
-            continue
-        if all(word in line for word in words) and not is_sandbox:
-            found.append(process)
-    return found
+    return running(service.processes(), *words)
 
 
 def _job_processes(service: Service) -> list[psutil.Process]:
@@ -75,8 +67,7 @@ def _cancel(http: httpx2.Client, job_id: str) -> None:
 
 def test_a_killed_job_process_is_started_again(service: Service, http: httpx2.Client) -> None:
     job = _started(http)
-    for process in _job_processes(service):
-        process.kill()
+    kill(_job_processes(service))
     again = _until(lambda: (found := _job(http, job["id"]))["attempt"] == 2 and found)
     assert again["status"] == "running"
     _cancel(http, job["id"])
@@ -86,8 +77,7 @@ def test_a_job_whose_process_always_dies_is_quarantined(service: Service, http: 
     job = _started(http, stage="benchmark")
 
     def killed_until_done() -> bool:
-        for process in _job_processes(service):
-            process.kill()
+        kill(_job_processes(service))
         return bool(_job(http, job["id"])["done"])
 
     _until(killed_until_done)
@@ -101,11 +91,10 @@ def test_a_job_whose_process_always_dies_is_quarantined(service: Service, http: 
 def test_a_killed_worker_is_replaced_and_its_job_runs_again(service: Service, http: httpx2.Client) -> None:
     job = _started(http)
     old = _job_processes(service)
-    for process in _processes(service, "celery", "cpu"):
-        process.kill()
+    kill(_processes(service, "celery", "cpu"))
     again = _until(lambda: (found := _job(http, job["id"]))["attempt"] == 2 and found)
     assert again["status"] == "running"
-    assert all(not process.is_running() for process in old)  # the old attempt did not outlive its worker
+    assert not living(old)  # the old attempt did not outlive its worker
     _cancel(http, job["id"])
 
 
@@ -124,8 +113,7 @@ def test_a_frozen_worker_loses_its_job_and_writes_nothing_when_it_wakes(service:
 
 def test_a_killed_broker_loses_no_job(service: Service, http: httpx2.Client) -> None:
     body = job_body(http, recipe={"preset": "int8-fast"})
-    for process in _processes(service, "valkey-server"):
-        process.kill()
+    kill(_processes(service, "valkey-server"))
     job = http.post("/v1/jobs", json=body)
     assert job.status_code == 202
     assert finished(http, job.json()["id"])["status"] == "succeeded"
@@ -133,8 +121,7 @@ def test_a_killed_broker_loses_no_job(service: Service, http: httpx2.Client) -> 
 
 def test_a_killed_api_comes_back_with_everything(service: Service, http: httpx2.Client) -> None:
     job = http.post("/v1/jobs", json=job_body(http, recipe={"preset": "int8-fast"})).json()
-    for process in _processes(service, "app.serve.api"):
-        process.kill()
+    kill(_processes(service, "app.serve.api"))
     with service.client() as client:
         _until(lambda: _answers(client))
         assert finished(client, job["id"])["status"] == "succeeded"
@@ -158,13 +145,11 @@ def _silent_database(service: Service) -> Iterator[None]:
     """Frozen, not dead: it keeps its connections, takes new ones, and says nothing."""
     postgres = _processes(service, "bin/postgres", "-D")[0]
     frozen = [postgres, *postgres.children(recursive=True)]
-    for process in frozen:
-        process.suspend()
+    seen(frozen, lambda process: process.suspend())
     try:
         yield
     finally:
-        for process in frozen:
-            process.resume()
+        seen(frozen, lambda process: process.resume())
 
 
 @pytest.mark.pace
@@ -258,7 +243,7 @@ def test_a_service_killed_outright_leaves_no_process_and_its_job_runs_again() ->
             job = _started(http)
         tree = first.processes()
         assert first.stop(signal.SIGKILL) == -signal.SIGKILL
-        _until(lambda: not [p for p in tree if p.is_running() and p.status() != psutil.STATUS_ZOMBIE])
+        _until(lambda: not living(tree))
         with running_service(first.data_dir, SHORT_LEASES) as second, second.client() as http:
             again = _until(lambda: (found := _job(http, job["id"]))["attempt"] == 2 and found)
             assert again["status"] == "running"

@@ -16,6 +16,8 @@ from lowbit import Client, ProblemError
 from lowbit.upload_memory import UploadMemory
 
 from tests.e2e import tiny
+from tests.faults.proxy import HEALTHY, Faults, running_proxy
+from tests.servers.processes import running
 from tests.servers.service import Service, running_service
 
 MEBIBYTE = 1024**2
@@ -50,8 +52,8 @@ def file_of(tmp_path: Path, size: int, *, seed: int) -> Path:
 
 
 def _kill_api(service: Service) -> None:
-    (api,) = [process for process in service.processes() if "app.serve.api" in " ".join(process.cmdline())]
-    api.send_signal(signal.SIGKILL)
+    (api,) = running(service.processes(), "app.serve.api")
+    api.kill()
 
 
 def test_an_upload_outlives_a_killed_api_without_the_user_noticing(
@@ -97,21 +99,28 @@ def test_a_client_that_was_cut_off_goes_on_where_it_stopped(service: Service, cl
 
 def test_a_command_that_was_interrupted_goes_on_when_it_is_run_again(service: Service, tmp_path: Path) -> None:
     path = tmp_path / "interrupted.onnx"
-    path.write_bytes(padded_model(160 * MEBIBYTE))  # takes longer than this test may be kept waiting by others
-    environment = {**service.environment(), "XDG_STATE_HOME": str(tmp_path / "state")}
+    path.write_bytes(padded_model(40 * MEBIBYTE))
     command = [LOWBIT, "models", "upload", str(path), "--format", "json"]
-    first = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     notes = tmp_path / "state" / "lowbit" / "uploads"
-    deadline = time.monotonic() + 180
-    while not list(notes.glob("*.json")):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    upload_id = json.loads(next(notes.glob("*.json")).read_text())["upload_id"]
-    first.send_signal(signal.SIGINT)
-    _, words = first.communicate(timeout=180)
-    assert (first.returncode, b"goes on with interrupted.onnx" in words) == (130, True), words
-    second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
-    assert second.returncode == 0, second.stderr
+    with running_proxy(service.url.removeprefix("http://")) as proxy:
+        environment = service.environment() | {
+            "LOWBIT_URL": f"http://{proxy.address}",
+            "XDG_STATE_HOME": str(tmp_path / "state"),
+        }
+        proxy.faults = Faults(black_hole_after_bytes=4 * MEBIBYTE)  # the upload is not over before the signal
+        first = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 180
+        while not list(notes.glob("*.json")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        upload_id = json.loads(next(notes.glob("*.json")).read_text())["upload_id"]
+        first.send_signal(signal.SIGINT)
+        proxy.faults = Faults(resets=True)  # or its threads would wait for the silence to end
+        _, words = first.communicate(timeout=180)
+        assert (first.returncode, b"goes on with interrupted.onnx" in words) == (130, True), words
+        proxy.faults = HEALTHY
+        second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+        assert second.returncode == 0, second.stderr
     model = json.loads(second.stdout)
     with service.client() as http:
         upload = http.get(f"/v1/uploads/{upload_id}").json()

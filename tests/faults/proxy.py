@@ -24,6 +24,8 @@ class Faults:
     """Before each chunk is passed on, in both directions."""
     is_black_hole: bool = False
     """Connections stay open, and accept, and nothing comes through until this is over."""
+    black_hole_after_bytes: int | None = None
+    """The same once so many bytes of requests have come; counted from now, over all."""
     resets: bool = False
     """Connections are cut with a reset, and new ones as soon as they are made."""
     slice_bytes: int | None = None
@@ -115,7 +117,7 @@ class Proxy:
 
     async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_answer: bool) -> None:
         while chunk := await source.read(CHUNK_BYTES):
-            while self._faults.is_black_hole:  # noqa: ASYNC110  the faults are set from another thread
+            while self._is_black_hole:  # noqa: ASYNC110  the faults are set from another thread
                 await asyncio.sleep(POLL_SECONDS)
             if self._faults.latency_seconds:
                 await asyncio.sleep(self._faults.latency_seconds)
@@ -129,6 +131,11 @@ class Proxy:
             return
         await sink.drain()
         sink.close()
+
+    @property
+    def _is_black_hole(self) -> bool:
+        limit = self._faults.black_hole_after_bytes
+        return self._faults.is_black_hole or (limit is not None and self.request_bytes >= limit)
 
     def _count(self, more_bytes: int, *, is_answer: bool) -> None:
         if is_answer:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from uuid import uuid4
 
-from sqlalchemy import NullPool, Row, create_engine, text
+from sqlalchemy import NullPool, Row, create_engine, make_url, text
 
 from app.serve.data_directory import DataDirectory, SocketDirectory
 from app.serve.migrate import migrate
@@ -37,6 +38,20 @@ class Database(NamedTuple):
             for table in reversed(Base.metadata.sorted_tables):
                 if table.name not in kept:
                     connection.execute(table.delete())
+
+    def another(self) -> "Database":
+        """A migrated database of its own on the same server, which costs a second and not a server's start.
+
+        The loops of an API that other tests share reap jobs, send webhooks and expire uploads, whoever made them:
+        a test that does one of these by hand must not share a database with it.
+        """
+        name = f"lowbit_{uuid4().hex}"
+        engine = create_engine(self.owner_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        made = Database(*(make_url(url).set(database=name).render_as_string(hide_password=False) for url in self))
+        migrate(Settings.model_validate({"database_url": made.url, "database_owner_url": made.owner_url}))
+        return made
 
 
 @contextmanager

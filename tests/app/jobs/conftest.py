@@ -20,8 +20,8 @@ Ready = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def sessions(database: Database) -> Iterator[sessionmaker[Session]]:
-    engine = create_engine(database.url, pool_size=20)
+def sessions(quiet_database: Database) -> Iterator[sessionmaker[Session]]:
+    engine = create_engine(quiet_database.url, pool_size=20)
     yield sessionmaker(engine, expire_on_commit=False, info=seen_by(EVERY_TENANT))
     engine.dispose()
 

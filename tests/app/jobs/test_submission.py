@@ -1,17 +1,17 @@
 """What is known to fail is refused, and what is worth knowing said, from rows alone. No worker is there."""
 
+import json
 from typing import Any
 
 import httpx2
 import pytest
-from sqlalchemy import update
 
 from app.contracts.inspection import DatasetInspection, Estimate, TokenizerInspection
 from app.contracts.preparation import TextPreparation
-from app.tables import Job
 from tests.app.contracts.inspections import data, model
 from tests.app.jobs.conftest import Ready
 from tests.e2e.conversation import is_problem
+from tests.servers.postgres import Database
 
 READER = model(
     ("input_ids", "int64", ("n", "t")),
@@ -115,7 +115,7 @@ def test_warnings_come_from_the_rows_alone(http: httpx2.Client, ready: Ready) ->
     assert all(warning["detail"] for warning in found["warnings"])
 
 
-def test_what_was_foreseen_stays_with_the_job(http: httpx2.Client, ready: Ready, sessions: Any) -> None:
+def test_what_was_foreseen_stays_with_the_job(http: httpx2.Client, ready: Ready, database: Database) -> None:
     """Whatever its attempts say; where they find the same, they say it once, in their own words."""
     few = ready(NUMBERS.model_copy(update={"num_samples": 3}))
     body = {"model_id": ready(READER), "calibration_dataset_id": few}
@@ -123,8 +123,8 @@ def test_what_was_foreseen_stays_with_the_job(http: httpx2.Client, ready: Ready,
     assert made["warnings"] == validate(http, **body)["warnings"]
     assert codes(made["warnings"]) == ["evaluated_on_calibration_data", "few_samples"]
     found = [{"code": code, "detail": "Found."} for code in ("evaluated_on_calibration_data", "not_comparable")]
-    with sessions.begin() as session:
-        session.execute(update(Job).where(Job.id == made["id"]).values(warnings=found, version=Job.version + 1))
+    change = "UPDATE jobs SET warnings = CAST(:found AS jsonb), version = version + 1 WHERE id = :id"
+    database.execute(change, found=json.dumps(found), id=made["id"])
     shown = http.get(f"/v1/jobs/{made['id']}").json()["warnings"]
     assert codes(shown) == ["few_samples", "evaluated_on_calibration_data", "not_comparable"]
     assert shown[1]["detail"] == "Found."

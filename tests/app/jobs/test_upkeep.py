@@ -54,17 +54,17 @@ MakeExpired = Callable[[], _Expired]
 
 
 @pytest.fixture
-def proxy(database: Database) -> Iterator[Proxy]:
-    with running_proxy(f"{make_url(database.url).query['host']}/.s.PGSQL.5432") as running:
+def proxy(quiet_database: Database) -> Iterator[Proxy]:
+    with running_proxy(f"{make_url(quiet_database.url).query['host']}/.s.PGSQL.5432") as running:
         yield running
 
 
 @pytest.fixture
-def run(database: Database, proxy: Proxy) -> Run:
+def run(quiet_database: Database, proxy: Proxy) -> Run:
     """Do something while the loop runs that reaches the database through the proxy, and the broker not at all."""
 
     async def beside_upkeep(meanwhile: Callable[[], None]) -> None:
-        url = make_url(database.url).set(host="127.0.0.1", port=proxy.port, query={})
+        url = make_url(quiet_database.url).set(host="127.0.0.1", port=proxy.port, query={})
         engine = create_async_engine(url, pool_pre_ping=True)
         sessions = async_sessionmaker(engine, class_=AsyncSession, info=seen_by(EVERY_TENANT))
         loop = asyncio.create_task(upkeep.keep_up(sessions, NO_BROKER, QUICK))

@@ -20,6 +20,12 @@ from workers.supervision.crew import Crew
 IDLE_SECONDS = 0.6
 
 
+@pytest.fixture(scope="session")
+def database(postgres: Database) -> Database:
+    """One of its own: its workers take whatever waits there."""
+    return postgres.another()
+
+
 @dataclass(frozen=True)
 class Uploading:
     """One API and what lies below it."""

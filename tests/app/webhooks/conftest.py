@@ -1,5 +1,14 @@
 """Jobs that webhooks tell about, as the tests of the job engine make them."""
 
+import pytest
+
 from tests.app.jobs.conftest import make_job, sessions
+from tests.servers.postgres import Database
 
 __all__ = ["make_job", "sessions"]
+
+
+@pytest.fixture(scope="session")
+def database(quiet_database: Database) -> Database:
+    """One on which no API runs: it would send what these tests are about to send."""
+    return quiet_database

@@ -35,12 +35,12 @@ Perform = Callable[..., Job]
 
 
 @pytest.fixture
-def sessions(database: Database) -> Iterator[Sessions]:
-    engine = create_engine(database.url)
+def sessions(quiet_database: Database) -> Iterator[Sessions]:
+    engine = create_engine(quiet_database.url)
     made = sessionmaker(engine, expire_on_commit=False, info=seen_by(EVERY_TENANT))
-    database.empty()
+    quiet_database.empty()
     yield made
-    database.empty()
+    quiet_database.empty()
     engine.dispose()
 
 

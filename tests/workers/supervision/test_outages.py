@@ -12,7 +12,7 @@ from app.settings import Settings
 from app.tables import Job
 from app.tenancy import EVERY_TENANT, seen_by
 from tests.faults.proxy import HEALTHY, Faults, Proxy, running_proxy
-from tests.servers.postgres import Database, running_postgres
+from tests.servers.postgres import Database
 from tests.workers.supervision.conftest import ENDS_WELL, Perform, Sessions, error_of
 from workers.supervision.crew import worker_engine
 
@@ -24,24 +24,17 @@ WORKS_FOR_EVER = "time.sleep(600)"
 FAULTS = pytest.mark.parametrize("fault", [Faults(resets=True), Faults(is_black_hole=True)], ids=["cut", "silent"])
 
 
-@pytest.fixture(scope="module")
-def database() -> Iterator[Database]:
-    """One of its own: an API on the shared one would reap a job whose lease has run out, as it should."""
-    with running_postgres() as running:
-        yield running
-
-
 @pytest.fixture
-def proxy(database: Database) -> Iterator[Proxy]:
-    folder = make_url(database.url).query["host"]
+def proxy(quiet_database: Database) -> Iterator[Proxy]:
+    folder = make_url(quiet_database.url).query["host"]
     with running_proxy(f"{folder}/.s.PGSQL.5432") as running:
         yield running
 
 
 @pytest.fixture
-def through(database: Database, proxy: Proxy) -> Iterator[Sessions]:
+def through(quiet_database: Database, proxy: Proxy) -> Iterator[Sessions]:
     """How a worker reaches the database, with the proxy in between."""
-    url = make_url(database.url).set(host="127.0.0.1", port=proxy.port, query={})
+    url = make_url(quiet_database.url).set(host="127.0.0.1", port=proxy.port, query={})
     settings = Settings.model_validate({"database_url": url.render_as_string(False), "lease_seconds": LEASE_SECONDS})
     engine = worker_engine(settings, connections=2)
     yield sessionmaker(engine, expire_on_commit=False, info=seen_by(EVERY_TENANT))

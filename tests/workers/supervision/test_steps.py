@@ -37,8 +37,8 @@ MakeSteps = Callable[..., Steps]
 
 
 @pytest.fixture
-def sessions(database: Database) -> Iterator[sessionmaker[Session]]:
-    engine = create_engine(database.url)
+def sessions(quiet_database: Database) -> Iterator[sessionmaker[Session]]:
+    engine = create_engine(quiet_database.url)
     made = sessionmaker(engine, expire_on_commit=False, info=seen_by(EVERY_TENANT))
     yield made
     with made.begin() as session:
