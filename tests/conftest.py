@@ -1,13 +1,16 @@
 """Fixtures that several folders share: real servers, each started once for a run."""
 
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
+from botocore.loaders import create_loader
 from hypothesis import HealthCheck, settings
 
 from tests import time_by_folder
 from tests.servers.api import Api, running_api
 from tests.servers.postgres import Database, running_postgres
+from tests.servers.seaweedfs import S3Address, running_seaweedfs
 from tests.servers.service import Service, running_service
 from tests.servers.valkey import running_valkey
 
@@ -70,6 +73,15 @@ def broker() -> Iterator[str]:
     """The URL of a Valkey, as Celery spells it."""
     with running_valkey() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Address]:
+    """An S3 server, shared: tests keep to prefixes of their own."""
+    with running_seaweedfs(tmp_path_factory.mktemp("weed")) as address, pytest.MonkeyPatch.context() as patch:
+        # each store has a boto3 session of its own, and each of these would read the megabytes that describe S3 again
+        patch.setattr("botocore.session.create_loader", cache(create_loader))
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,8 @@ from tests.e2e.conversation import finished, job_body
 from tests.servers.processes import kill, living, running, seen
 from tests.servers.service import LEASE_SECONDS, SHORT_LEASES, Service, running_service
 
-LONG = {"batch_sizes": [1], "duration_s": 60.0}
+LONG = {"batch_sizes": [1, 2, 4, 8], "duration_s": 60.0}
+"""Four minutes, whose end nobody waits for."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def _job(http: httpx2.Client, job_id: str) -> dict[str, Any]:
 
 
 def _started(http: httpx2.Client, stage: str = "benchmark") -> dict[str, Any]:
-    """A job that has reached a stage in which it will stay for a minute."""
+    """A job that has reached a stage in which it will stay for minutes."""
     job = http.post("/v1/jobs", json=job_body(http, benchmark=LONG, recipe={"preset": "int8-fast"})).json()
     _until(lambda: _job(http, job["id"])["stage"] == stage)
     return job

@@ -50,6 +50,8 @@ class Proxy:
     request_bytes: int = 0
     """Bytes of requests that arrived here under the present faults."""
     answer_bytes: int = 0
+    refused: int = 0
+    """Connections that were cut as soon as they were made, under the present faults."""
     spoilt: int = 0
     """Answers in which a bit was flipped under the present faults."""
     _faults: Faults = HEALTHY
@@ -66,7 +68,7 @@ class Proxy:
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
-        self._faults, self.request_bytes, self.answer_bytes, self.spoilt = faults, 0, 0, 0
+        self._faults, self.request_bytes, self.answer_bytes, self.refused, self.spoilt = faults, 0, 0, 0, 0
         if faults.resets:
             self._loop.call_soon_threadsafe(self.reset_all)
 
@@ -85,7 +87,9 @@ class Proxy:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
-            if not self._faults.resets:
+            if self._faults.resets:
+                self.refused += 1
+            else:
                 await self._connect(reader, writer)
         except OSError:
             pass  # the server behind is away: the client sees a reset

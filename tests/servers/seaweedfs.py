@@ -127,7 +127,7 @@ def _command(directory: Path, ports: list[int], identities: Path) -> list[str]:
         "-master.telemetry=false",  # on by default: it reports to the makers
         "-master.volumeSizeLimitMB=512",
         f"-volume.port={volume}",
-        "-volume.max=20",
+        "-volume.max=60",
         "-filer",
         f"-filer.port={filer}",
         f"-filer.localSocket={directory}/filer.sock",

@@ -1,7 +1,6 @@
 """Both stores, each with a way to look behind its back: what is really there, and damage done to it."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -10,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from app.storage import ObjectStore, store_from_url
-from tests.servers.seaweedfs import S3Address, running_seaweedfs
+from tests.servers.seaweedfs import S3Address
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -81,12 +80,6 @@ class Bucket:
 
     def overwrite(self, key: str, content: bytes) -> None:
         self.client.put_object(Bucket=self.name, Key=self.prefix + key, Body=content)
-
-
-@pytest.fixture(scope="session")
-def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Address]:
-    with running_seaweedfs(tmp_path_factory.mktemp("weed")) as address:
-        yield address
 
 
 @pytest.fixture(params=["directory", "s3"])

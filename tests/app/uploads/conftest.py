@@ -1,6 +1,6 @@
 """The API over either store, and a worker that can be told to verify what was uploaded."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from app.uploads import layout
 from tests.app.uploads.files import PART_BYTES
 from tests.servers.api import Api, running_api
 from tests.servers.postgres import Database
-from tests.servers.seaweedfs import running_seaweedfs
+from tests.servers.seaweedfs import S3Address
 from workers.supervision.crew import Crew
 
 IDLE_SECONDS = 0.6
@@ -45,19 +45,13 @@ class Uploading:
         return {staged.upload_id for staged in self.crew.store.uploads.staged_uploads()}
 
 
-@pytest.fixture(scope="session")
-def s3_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], dict[str, object]]]:
-    with running_seaweedfs(tmp_path_factory.mktemp("weed")) as address:
-
-        def settings() -> dict[str, object]:
-            asked = f"endpoint_url={address.endpoint_url}&public_endpoint_url={address.endpoint_url}&region=us-east-1"
-            return {
-                "storage_url": f"s3://uploads/{uuid4().hex}?{asked}&create_bucket=true",
-                "s3_access_key_id": address.access_key,
-                "s3_secret_access_key": address.secret_key,
-            }
-
-        yield settings
+def _on_s3(address: S3Address) -> dict[str, object]:
+    asked = f"endpoint_url={address.endpoint_url}&public_endpoint_url={address.endpoint_url}&region=us-east-1"
+    return {
+        "storage_url": f"s3://uploads/{uuid4().hex}?{asked}&create_bucket=true",
+        "s3_access_key_id": address.access_key,
+        "s3_secret_access_key": address.secret_key,
+    }
 
 
 @pytest.fixture(scope="module", params=["directory", "s3"])
@@ -65,7 +59,7 @@ def on_either(
     request: pytest.FixtureRequest, database: Database, broker: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Uploading]:
     """For what may differ between the stores."""
-    more = request.getfixturevalue("s3_settings")() if request.param == "s3" else {}
+    more = _on_s3(request.getfixturevalue("seaweedfs")) if request.param == "s3" else {}
     with running_uploads(database, broker, tmp_path_factory.mktemp("api"), more) as uploading:
         yield uploading
 
