@@ -36,9 +36,10 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# two processes, each with servers of its own: most of the time of these tests is waiting for something real
+# two processes, each with servers of its own: most of the time of these tests is waiting for something real.
+# The hundreds of processes that they start share compiled modules, also where the environment (a container's, often) says no.
 test: lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 25
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 25
 
 # real servers, real kills: some ten minutes on two cores; ends with one JSON line
 test-faults: $(INSTALLED)

@@ -20,6 +20,9 @@ settings.load_profile("repeatable")
 
 LONGEST_READABLE = 40
 
+LONGEST_FIRST = ("tests/e2e/", "tests/benchmarks/", "tests/docker/", "tests/workers/", "tests/app/")
+"""Two processes share the files in this order: a file of minutes that comes last would leave one of them idle."""
+
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes that were made on the spot (a zip has the time in it) must not name a test: both processes that share the
@@ -36,6 +39,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("pace"):
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=5))
+    items.sort(key=lambda item: _rank(item.nodeid))
+
+
+def _rank(nodeid: str) -> int:
+    """Within a rank everything stays as it was."""
+    ranks = (rank for rank, folder in enumerate(LONGEST_FIRST) if nodeid.startswith(folder))
+    return next(ranks, len(LONGEST_FIRST))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

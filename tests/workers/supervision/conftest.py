@@ -21,6 +21,7 @@ from app.tenancy import EVERY_TENANT, seen_by
 from tests.servers.postgres import Database
 from workers.protocol.outcome import OUTCOME_FILE, Refused
 from workers.sandbox.gpu import Gpu
+from workers.supervision import heartbeat
 from workers.supervision.attempt import Attempt
 from workers.supervision.process import job_process
 
@@ -29,6 +30,10 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 REFUSED = Refused(problem=problem("onnx_parse_error", "Cut off.")).model_dump_json()
 ENDS_WELL = f"open(sys.argv[1] + '/{OUTCOME_FILE}', 'w').write({REFUSED!r})"
 """With a refusal, which is an end like any other and needs no model."""
+
+LEASE_SECONDS = 600.0
+"""No machine stands still for so long: a test that wants a lease to run out asks for a short one."""
+BEAT_SECONDS = 0.5
 
 Sessions = sessionmaker[Session]
 Perform = Callable[..., Job]
@@ -71,10 +76,13 @@ def perform(tmp_path: Path, sessions: Sessions, store: DirectoryStore, monkeypat
         command = (sys.executable, "-c", f"import json, os, signal, sys, time\n{script}")
         monkeypatch.setattr(job_process, "COMMAND", command)
         job = _claimed(sessions, file_format, **fields)
-        known: dict[str, object] = {"scratch_dir": tmp_path / "scratch", "lease_seconds": 3, **(settings or {})}
+        known = Settings.model_validate(
+            {"scratch_dir": tmp_path / "scratch", "lease_seconds": LEASE_SECONDS, **(settings or {})}
+        )
+        monkeypatch.setattr(heartbeat, "BEATS_PER_LEASE", known.lease_seconds / BEAT_SECONDS)
         thread = threading.Thread(target=lambda: meanwhile and meanwhile(job))
         thread.start()
-        Attempt(job, Settings.model_validate(known), through, store, gpu).see_through()
+        Attempt(job, known, through, store, gpu).see_through()
         thread.join()
         assert list((tmp_path / "scratch" / "jobs").iterdir()) == []
         with sessions() as session:

@@ -19,6 +19,7 @@ from workers.supervision.crew import worker_engine
 pytestmark = pytest.mark.pace  # so short are the leases and the outages
 
 LEASE_SECONDS = 3.0
+SHORT_LEASE: dict[str, object] = {"lease_seconds": LEASE_SECONDS}
 OUTAGE_SECONDS = 4.0
 WORKS_FOR_EVER = "time.sleep(600)"
 FAULTS = pytest.mark.parametrize("fault", [Faults(resets=True), Faults(is_black_hole=True)], ids=["cut", "silent"])
@@ -55,7 +56,7 @@ def _outage(proxy: Proxy, fault: Faults, *, seconds: float = OUTAGE_SECONDS) -> 
 def test_an_outage_longer_than_a_lease_costs_no_attempt(
     perform: Perform, proxy: Proxy, through: Sessions, fault: Faults
 ) -> None:
-    after = perform(WORKS_FOR_EVER, meanwhile=_outage(proxy, fault), through=through, attempt=2)
+    after = perform(WORKS_FOR_EVER, meanwhile=_outage(proxy, fault), through=through, settings=SHORT_LEASE, attempt=2)
     assert (after.status, after.attempt, after.losses, after.postponements) == ("queued", 1, 0, 1)
 
 
@@ -64,7 +65,7 @@ def test_an_end_that_came_during_an_outage_is_written_after_it(
     perform: Perform, proxy: Proxy, through: Sessions, fault: Faults
 ) -> None:
     script = f"time.sleep(1.5)\n{ENDS_WELL}"
-    after = perform(script, meanwhile=_outage(proxy, fault), through=through)
+    after = perform(script, meanwhile=_outage(proxy, fault), through=through, settings=SHORT_LEASE)
     assert (after.status, after.attempt, error_of(after)["code"]) == ("failed", 1, "onnx_parse_error")
 
 
@@ -85,5 +86,5 @@ def test_a_job_that_was_taken_away_during_an_outage_is_not_handed_back(
         finally:
             proxy.faults = HEALTHY
 
-    after = perform(WORKS_FOR_EVER, meanwhile=reaped, through=through)
+    after = perform(WORKS_FOR_EVER, meanwhile=reaped, through=through, settings=SHORT_LEASE)
     assert (after.status, after.lease_owner, after.losses, after.postponements) == ("running", "other", 1, 0)
