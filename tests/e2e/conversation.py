@@ -1,5 +1,6 @@
 """What a client says to the service, step by step, over plain HTTP."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,10 @@ from tests.e2e import tiny
 
 PATIENCE_SECONDS = 300.0
 """Of a client that wants an end: a busy machine may need minutes for what takes seconds."""
+
+
+_MADE: dict[tuple[str, str, str, str], str] = {}
+"""Ids by service, key, kind and digest."""
 
 
 def upload(http: httpx2.Client, content: bytes, purpose: str, name: str = "file") -> httpx2.Response:
@@ -31,13 +36,24 @@ def resource(http: httpx2.Client, content: bytes, kind: str) -> dict[str, Any]:
 
 
 def job_body(http: httpx2.Client, **changes: Any) -> dict[str, Any]:
-    """A request for a quick job on the tiny model, ready to be sent or spoiled."""
+    """A request for a quick job on the tiny model, ready to be sent or spoiled.
+
+    All requests of a tenant name the same model and data: a test that changes or removes them brings its own.
+    """
     body: dict[str, Any] = {"benchmark": tiny.QUICK_BENCHMARK, **changes}
     if "model_id" not in body:
-        body["model_id"] = resource(http, tiny.model_bytes(), "models")["id"]
+        body["model_id"] = made_once(http, tiny.model_bytes(), "models")
     if "calibration_dataset_id" not in body:
-        body["calibration_dataset_id"] = resource(http, tiny.calibration_bytes(), "datasets")["id"]
+        body["calibration_dataset_id"] = made_once(http, tiny.calibration_bytes(), "datasets")
     return body
+
+
+def made_once(http: httpx2.Client, content: bytes, kind: str) -> str:
+    """The id of a resource that many tests may share. An inspection is a process of its own, which takes seconds."""
+    known = (str(http.base_url), http.headers["Authorization"], kind, hashlib.sha256(content).hexdigest())
+    if known not in _MADE:
+        _MADE[known] = resource(http, content, kind)["id"]
+    return _MADE[known]
 
 
 def finished(http: httpx2.Client, job_id: str) -> dict[str, Any]:

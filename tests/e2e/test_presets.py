@@ -12,14 +12,14 @@ import onnxruntime
 import pytest
 
 from tests.e2e import dense, tiny
-from tests.e2e.conversation import finished, is_problem, resource
+from tests.e2e.conversation import finished, is_problem, made_once
 from tests.servers.service import Service
 
 
 def _job(http: httpx2.Client, recipe: dict[str, Any], *, samples: int = 300) -> dict[str, Any]:
     body = {
-        "model_id": resource(http, dense.model_bytes(), "models")["id"],
-        "calibration_dataset_id": resource(http, tiny.npz_bytes(x=dense.rows(samples)), "datasets")["id"],
+        "model_id": made_once(http, dense.model_bytes(), "models"),
+        "calibration_dataset_id": made_once(http, tiny.npz_bytes(x=dense.rows(samples)), "datasets"),
         "recipe": recipe,
         "benchmark": tiny.QUICK_BENCHMARK,
     }
