@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from app.contracts.problem import Problem, ProblemFound, problem, quoted
+from workers.pipeline.seldom_used import load_when_used
 from workers.protocol.outcome import OUTCOME_FILE, Finished, Outcome, Refused, Result
 from workers.protocol.reporter import Reporter, take_stdout
 from workers.protocol.tasks import TASK, TASK_FILE, InspectDatasetTask, InspectModelTask, Task
@@ -79,4 +80,5 @@ def _write(scratch: Path, outcome: Outcome) -> None:
 
 
 if __name__ == "__main__":
+    load_when_used()
     main(Path(sys.argv[1]))
