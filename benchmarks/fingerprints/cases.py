@@ -25,15 +25,13 @@ class Case:
 
 
 def cases(subjects: Sequence[Subject], presets: Sequence[str]) -> Iterator[Case]:
-    """The job of `make demo`, every preset on each of the other subjects, and changed recipes on the digits."""
-    for subject in subjects:
-        if subject.name == "demo":
-            yield Case("demo", subject, _DEMO)
-            continue
+    """The job of `make demo`, every preset on each of the other subjects, then changed recipes on the digits."""
+    known = {subject.name: subject for subject in subjects}
+    yield Case("demo", known.pop("demo"), _DEMO)
+    for name, subject in known.items():
         for preset in presets:
-            yield Case(f"{subject.name} {preset}", subject, {"recipe": preset, "benchmark": _QUICK})
-        if subject.name == "digits":
-            yield from _changed(subject)
+            yield Case(f"{name} {preset}", subject, {"recipe": preset, "benchmark": _QUICK})
+    yield from _changed(known["digits"])
 
 
 def _changed(subject: Subject) -> Iterator[Case]:

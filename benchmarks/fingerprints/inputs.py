@@ -21,7 +21,7 @@ from tests.real_data import READER, WORDS, lines_of_text, text_line
 DIGITS_CALIBRATION = 320
 """More than the 256 from which on samples are held out to judge ranges; `make demo` has 200, which are too few."""
 
-TEXTS_TRAINING, TEXTS_CALIBRATION, TEXTS_EVALUATION = 192, 48, 96
+TEXTS_TRAINING, TEXTS_CALIBRATION, TEXTS_EVALUATION = 192, 32, 48
 LINES_CALIBRATION, LINES_EVALUATION = 32, 32
 
 _PRAISE = ("a wonderful film", "great value", "not bad at all", "it made me laugh", "I would buy it again")
@@ -83,14 +83,14 @@ def _minilm(folder: Path) -> list[Subject]:
 
 
 def _opinions(rng: random.Random, count: int) -> Labelled:
-    """Texts of 1 to 8 phrases; most of them say the same, so some are hard to tell."""
+    """Texts of 1 to 4 phrases; not all of a text say the same, so some are hard to tell."""
     labels = tuple(rng.randint(0, 1) for _ in range(count))
     return Labelled(tuple(_opinion(rng, label) for label in labels), labels)
 
 
 def _opinion(rng: random.Random, label: int) -> str:
     said = (_BLAME, _PRAISE)
-    return ", ".join(rng.choice(said[label if rng.random() < 0.8 else 1 - label]) for _ in range(rng.randint(1, 8)))
+    return ", ".join(rng.choice(said[label if rng.random() < 0.8 else 1 - label]) for _ in range(rng.randint(1, 4)))
 
 
 def _write_rows(path: Path, rows: Labelled) -> None:

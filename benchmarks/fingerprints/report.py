@@ -1,29 +1,40 @@
-"""A line for each case, and what differs."""
+"""A line for each case, what differs in it, and the sum."""
+
+from dataclasses import dataclass
 
 from benchmarks.fingerprints.comparison import Fingerprint, differences, facts
 
 SHOWN = 12
-"""Differing names of one case that are printed; the rest is counted, and in the file of --output."""
-
-Fingerprints = dict[str, Fingerprint]
-"""By case; each subject's inspections are a case of their own."""
+"""Differing names of one case that are printed; the rest is counted, and in the file of `--output`."""
 
 
-def report(before: Fingerprints, after: Fingerprints) -> bool:
-    """Print what is equal and what is not; true if everything is equal."""
-    names, different = dict.fromkeys([*before, *after]), 0
-    for case in names:
-        found = differences(before.get(case, {}), after.get(case, {}))
-        different += bool(found)
-        print(f"{'different' if found else 'equal':<10}{case}: {facts(before.get(case, {}))} facts")
-        for difference in found[:SHOWN]:
-            print(f"    {difference}")
+@dataclass(frozen=True)
+class Compared:
+    """One case at both checkouts. Each subject's inspections are a case of their own."""
+
+    case: str
+    before: Fingerprint
+    after: Fingerprint
+
+    @property
+    def is_equal(self) -> bool:
+        return not differences(self.before, self.after)
+
+    @property
+    def candidates(self) -> int:
+        variants = self.before.get("variants", {}).values()
+        return sum(variant["role"] == "candidate" for variant in variants)
+
+    def lines(self) -> list[str]:
+        found = differences(self.before, self.after)
+        word = "different" if found else "equal"
+        lines = [f"{word:<10}{self.case}: {self.candidates} candidates, {facts(self.before)} facts"]
+        lines += [f"    {difference}" for difference in found[:SHOWN]]
         if len(found) > SHOWN:
-            print(f"    ... and {len(found) - SHOWN} more")
-    candidates = sum(_candidates(fingerprint) for fingerprint in before.values())
-    print(f"{len(names) - different} of {len(names)} cases are equal to the last bit, with {candidates} candidates.")
-    return not different
+            lines.append(f"    ... and {len(found) - SHOWN} more")
+        return lines
 
 
-def _candidates(fingerprint: Fingerprint) -> int:
-    return sum(variant["role"] == "candidate" for variant in fingerprint.get("variants", {}).values())
+def summary(compared: list[Compared]) -> str:
+    equal, candidates = sum(one.is_equal for one in compared), sum(one.candidates for one in compared)
+    return f"{equal} of {len(compared)} cases are equal to the last bit, with {candidates} candidates."

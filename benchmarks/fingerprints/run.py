@@ -1,8 +1,8 @@
 """`make fingerprints BEFORE=folder AFTER=folder`: do two checkouts of Lowbit make the same candidates to the last bit?
 
-Starts the service of each checkout from that checkout's own environment, gives both the same models, data and jobs,
-and compares what they deliver and say. Prints one line for each case; the exit code is 1 if anything differs. Digests
-differ between processors, so none are kept: both checkouts run on this machine, now.
+Starts the service of each checkout from that checkout's own environment, gives both the same models, data and jobs, one
+job at a time, and compares what they deliver and say. Prints a line for each case; the exit code is 1 if anything
+differs. Digests differ between processors, so none are kept: both checkouts run on this machine, now.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from lowbit import Client
@@ -19,7 +20,7 @@ from lowbit import Client
 from benchmarks.fingerprints.cases import cases
 from benchmarks.fingerprints.checkout import NotInstalled, checked
 from benchmarks.fingerprints.inputs import Subject, make
-from benchmarks.fingerprints.report import Fingerprints, report
+from benchmarks.fingerprints.report import Compared, summary
 from benchmarks.fingerprints.taking import Uploaded, take
 from benchmarks.service.embedded import embedded
 
@@ -27,28 +28,21 @@ from benchmarks.service.embedded import embedded
 def main() -> int:
     asked = _arguments()
     try:
-        checkouts = {"before": checked(asked.before), "after": checked(asked.after)}
+        before, after = checked(asked.before), checked(asked.after)
     except NotInstalled as error:
         sys.exit(str(error))
+    started, compared = time.monotonic(), []
     with _scratch() as inputs:
         _say("Making models and data ...")
         subjects = make(inputs)
-        presets: list[str] = []
-        taken: dict[str, Fingerprints] = {}
-        for which, checkout in checkouts.items():
-            _say(f"{which}: {checkout}")
-            with _scratch() as data, embedded(data, checkout=checkout) as service, service.client() as client:
-                presets = presets or sorted(preset["name"] for preset in client.recipes())
-                taken[which] = _taken(client, subjects, presets)
+        with _service_of(before) as one, _service_of(after) as other:
+            for case in _compared(one, other, subjects):
+                compared.append(case)
+                _say("\n".join(case.lines()))
     if asked.output is not None:
-        asked.output.write_text(json.dumps(taken, indent=1) + "\n", encoding="utf-8")
-    return 0 if report(taken["before"], taken["after"]) else 1
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="lowbit-fingerprints-") as folder:
-        yield Path(folder)
+        asked.output.write_text(json.dumps([asdict(case) for case in compared], indent=1) + "\n", encoding="utf-8")
+    _say(f"{summary(compared)} {time.monotonic() - started:.0f} s.")
+    return 0 if all(case.is_equal for case in compared) else 1
 
 
 def _arguments() -> argparse.Namespace:
@@ -59,24 +53,28 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _taken(client: Client, subjects: list[Subject], presets: list[str]) -> Fingerprints:
-    found: Fingerprints = {}
-    uploads: dict[str, Uploaded] = {}
+def _compared(before: Client, after: Client, subjects: list[Subject]) -> Iterator[Compared]:
+    """Each job at one service, then at the other: never two at once, and a difference shows early."""
+    uploads: dict[str, tuple[Uploaded, Uploaded]] = {}
     for subject in subjects:
-        with _timed(f"{subject.name} inspections") as name:
-            uploads[subject.name] = Uploaded(client, subject)
-            found[name] = uploads[subject.name].inspections()
+        one, other = uploads[subject.name] = Uploaded(before, subject), Uploaded(after, subject)
+        yield Compared(f"{subject.name} inspections", one.inspections(), other.inspections())
+    presets = sorted(preset["name"] for preset in before.recipes())
     for case in cases(subjects, presets):
-        with _timed(case.name) as name:
-            found[name] = take(client, case, uploads[case.subject.name])
-    return found
+        one, other = uploads[case.subject.name]
+        yield Compared(case.name, take(before, case, one), take(after, case, other))
 
 
 @contextmanager
-def _timed(name: str) -> Iterator[str]:
-    started = time.monotonic()
-    yield name
-    _say(f"  {name}: {time.monotonic() - started:.1f} s")
+def _service_of(checkout: Path) -> Iterator[Client]:
+    with _scratch() as data, embedded(data, checkout=checkout) as service, service.client() as client:
+        yield client
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="lowbit-fingerprints-") as folder:
+        yield Path(folder)
 
 
 def _say(text: str) -> None:

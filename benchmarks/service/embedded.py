@@ -50,7 +50,8 @@ def embedded(
     python = Path(sys.executable) if checkout is None else checkout / ".venv" / "bin" / "python"
     with (folder / "serve.err").open("wb") as words:
         process = subprocess.Popen(
-            [str(python.with_name("lowbit")), "serve", "--data-dir", str(folder), "--port", "0"],
+            # not by the script's own first line: in a copied checkout it names the Python of the original
+            [str(python), str(python.with_name("lowbit")), "serve", "--data-dir", str(folder), "--port", "0"],
             cwd=checkout,  # which `python -m` of its processes puts before what is installed
             env={**os.environ, "XDG_STATE_HOME": str(folder / "state"), **(environment or {})},
             stdin=subprocess.DEVNULL,

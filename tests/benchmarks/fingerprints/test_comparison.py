@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks.fingerprints.comparison import ABSENT, Difference, differences, facts
-from benchmarks.fingerprints.report import report
+from benchmarks.fingerprints.report import SHOWN, Compared, summary
 
 ONE: dict[str, Any] = {"warnings": [], "variants": {"int8": {"role": "candidate", "layers": [{"sqnr_db": 31.25}]}}}
 
@@ -37,15 +37,19 @@ def test_what_only_one_has_is_a_difference() -> None:
     assert differences({"a": 1}, {"b": 1}) == [Difference("a", "1", ABSENT), Difference("b", ABSENT, "1")]
 
 
-def test_the_report_names_cases_and_says_whether_all_are_equal(capsys: pytest.CaptureFixture[str]) -> None:
-    assert report({"demo": ONE, "digits": ONE}, {"demo": ONE, "digits": ONE})
-    assert capsys.readouterr().out.splitlines()[-1] == "2 of 2 cases are equal to the last bit, with 2 candidates."
-    assert not report({"demo": ONE, "digits": ONE}, {"demo": ONE, "digits": changed(1.0)})
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines[:2]] == [["equal", "demo:"], ["different", "digits:"]]
-    assert lines[2].strip() == "variants.int8.layers[0].sqnr_db: 31.25 -> 1.0"
+def test_a_case_says_what_differs_in_it() -> None:
+    equal, different = Compared("demo", ONE, ONE), Compared("digits", ONE, changed(1.0))
+    assert equal.lines() == ["equal     demo: 1 candidates, 3 facts"]
+    assert different.lines() == [
+        "different digits: 1 candidates, 3 facts",
+        "    variants.int8.layers[0].sqnr_db: 31.25 -> 1.0",
+    ]
+    assert (equal.is_equal, different.is_equal) == (True, False)
+    assert summary([equal, different]) == "1 of 2 cases are equal to the last bit, with 2 candidates."
 
 
-def test_a_case_that_only_one_checkout_has_is_different() -> None:
-    assert not report({"demo": ONE}, {})
-    assert not report({}, {"demo": ONE})
+def test_many_differences_are_counted() -> None:
+    numbers = list(range(SHOWN + 3))
+    lines = Compared("demo", {"a": numbers}, {"a": [-1 - n for n in numbers]}).lines()
+    assert len(lines) == 1 + SHOWN + 1
+    assert lines[-1].strip() == "... and 3 more"
