@@ -22,7 +22,7 @@ DIGITS_CALIBRATION = 320
 """More than the 256 from which on samples are held out to judge ranges; `make demo` has 200, which are too few."""
 
 TEXTS_TRAINING, TEXTS_CALIBRATION, TEXTS_EVALUATION = 192, 32, 48
-LINES_CALIBRATION, LINES_EVALUATION = 32, 32
+LINES_CALIBRATION, LINES_EVALUATION = 8, 8
 
 _PRAISE = ("a wonderful film", "great value", "not bad at all", "it made me laugh", "I would buy it again")
 _BLAME = ("a dull book", "broken on arrival", "never again", "it made me yawn", "worse than I had feared")
