@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from app.contracts.status import Stage
@@ -40,7 +41,7 @@ class Workshop:
             drafts = maker.make(proposal, self.original, self.desk)
             return Produced(written(drafts, self.task, self.outputs), maker.calibrated_by)
 
-        made = [steps.part(asked, p.part, form, lambda p=p: make(p)) for p in proposals]  # type: ignore[misc]  # mypy
+        made = [steps.part(asked, p.part, form, partial(make, p)) for p in proposals]
         self._say_that_all_are_there(asked, tuple(p.part for p in proposals), is_news=bool(anew))
         if reporter.stage != Stage.QUANTIZE:
             reporter.enter(Stage.QUANTIZE)  # nothing was left to do in it: it is over like the others

@@ -28,15 +28,14 @@ def judged(
     rows = fitting_rows(original.executor, original.evaluation, desk.reporter)
     judge = Judge(original.executor, original.evaluation, output, rows)
     each = original.evaluation.samples.num_samples
-    tallies = {}
-    for done, candidate in enumerate(candidates):
-        tallies[candidate.key] = judge.judge(
-            target.open(candidate.path, threads=desk.threads),
-            TopOneTally(),
-            on_samples=lambda seen, before=done * each: desk.reporter.progress(  # type: ignore[misc]  # of a default
-                before + seen, len(candidates) * each, "samples"
-            ),
-        )
+    tallies: Tallies = {}
+
+    def told(seen: int) -> None:
+        desk.reporter.progress(len(tallies) * each + seen, len(candidates) * each, "samples")
+
+    for candidate in candidates:
+        session = target.open(candidate.path, threads=desk.threads)
+        tallies[candidate.key] = judge.judge(session, TopOneTally(), on_samples=told)
     _warn_of_missing_classes(tallies, output, desk)
     return tallies
 
