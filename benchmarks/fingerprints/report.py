@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmarks.fingerprints.comparison import Fingerprint, differences, facts
+from benchmarks.fingerprints.comparison import Difference, Fingerprint, differences, facts
 
 SHOWN = 12
 """Differing names of one case that are printed; the rest is counted, and in the file of `--output`."""
@@ -25,8 +25,14 @@ class Compared:
         variants = self.before.get("variants", {}).values()
         return sum(variant["role"] == "candidate" for variant in variants)
 
+    @property
+    def has_equal_files(self) -> bool:
+        """Every candidate's files are the same, whatever is told of them."""
+        return not any(_is_of_a_file(difference) for difference in differences(self.before, self.after))
+
     def lines(self) -> list[str]:
-        found = differences(self.before, self.after)
+        """What differs in files comes first: it is what users run."""
+        found = sorted(differences(self.before, self.after), key=lambda difference: not _is_of_a_file(difference))
         word = "different" if found else "equal"
         lines = [f"{word:<10}{self.case}: {self.candidates} candidates, {facts(self.before)} facts"]
         lines += [f"    {difference}" for difference in found[:SHOWN]]
@@ -35,6 +41,14 @@ class Compared:
         return lines
 
 
+def _is_of_a_file(difference: Difference) -> bool:
+    return ".files." in difference.name
+
+
 def summary(compared: list[Compared]) -> str:
     equal, candidates = sum(one.is_equal for one in compared), sum(one.candidates for one in compared)
-    return f"{equal} of {len(compared)} cases are equal to the last bit, with {candidates} candidates."
+    files = sum(one.has_equal_files for one in compared)
+    return (
+        f"{equal} of {len(compared)} cases are equal to the last bit, with {candidates} candidates; "
+        f"{files} have the same files."
+    )

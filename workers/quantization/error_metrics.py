@@ -24,8 +24,8 @@ class SqnrAccumulator:
         expected = reference.astype(np.float64, copy=False)
         finite = np.isfinite(expected)
         expected, actual = expected[finite], other[finite].astype(np.float64, copy=False)
-        self.signal += _squares(expected)
-        self.noise += _squares(actual - expected)
+        self.signal += float(np.sum(np.square(expected)))
+        self.noise += float(np.sum(np.square(actual - expected)))
 
     def db(self) -> float | None:
         """`decibels`; None when there is no noise at all."""
@@ -48,14 +48,10 @@ def decibels(signal: float, noise: float) -> float:
         return _MOST_DB if signal > 0.0 else 0.0
     if not math.isfinite(noise) or signal == 0.0:
         return -_MOST_DB
-    return min(max(10.0 * (math.log10(signal) - math.log10(noise)), -_MOST_DB), _MOST_DB)
+    return min(max(10.0 * math.log10(signal / noise), -_MOST_DB), _MOST_DB)
 
 
 def power(values: npt.NDArray[np.floating]) -> float:
     """Sum of squares of finite values: a mask written into the output has no error."""
-    return _squares(values[np.isfinite(values)].astype(np.float64))
-
-
-def _squares(wide: npt.NDArray[np.float64]) -> float:
-    flat = wide.reshape(-1)
-    return float(np.dot(flat, flat))
+    wide = values[np.isfinite(values)].astype(np.float64)
+    return float(np.dot(wide, wide))

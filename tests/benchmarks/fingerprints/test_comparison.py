@@ -45,7 +45,20 @@ def test_a_case_says_what_differs_in_it() -> None:
         "    variants.int8.layers[0].sqnr_db: 31.25 -> 1.0",
     ]
     assert (equal.is_equal, different.is_equal) == (True, False)
-    assert summary([equal, different]) == "1 of 2 cases are equal to the last bit, with 2 candidates."
+    assert summary([equal, different]) == (
+        "1 of 2 cases are equal to the last bit, with 2 candidates; 2 have the same files."
+    )
+
+
+def test_other_files_come_before_other_words_about_them() -> None:
+    before = {"variants": {"int8": {"role": "candidate", "label": "a", "files": {"m.onnx": {"sha256": "1"}}}}}
+    after = {"variants": {"int8": {"role": "candidate", "label": "b", "files": {"m.onnx": {"sha256": "2"}}}}}
+    case = Compared("demo", before, after)
+    assert case.lines()[1:] == [
+        '    variants.int8.files.m.onnx.sha256: "1" -> "2"',
+        '    variants.int8.label: "a" -> "b"',
+    ]
+    assert not case.has_equal_files
 
 
 def test_many_differences_are_counted() -> None:
