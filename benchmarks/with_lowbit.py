@@ -6,6 +6,7 @@ from pathlib import Path
 from app.contracts.objective import Benchmark, Objective
 from app.contracts.recipes.names import PresetName
 from app.contracts.recipes.presets import PRESETS
+from app.contracts.recipes.static import StaticRecipe
 from benchmarks.assignment import Quantization
 from benchmarks.child import measure
 from workers.ingestion.data.npz import open_archive
@@ -36,8 +37,9 @@ def quantize(assignment: Quantization) -> dict[str, Path]:
     original = Original(path, description, target.open(path, threads=assignment.threads), feeder, feeder)
     steps = StepFolder.of(task, folder, reporter)  # without digests of the inputs, nothing is taken over or kept
     workshop = Workshop(task, target, original, Desk(reporter, steps, assignment.threads), folder)
-    method = Static()
-    produced = workshop.produced(method.proposals(task.recipe), method.begin(task.recipe, model, path.parent, target))
+    method, recipe = Static(), task.recipe
+    assert isinstance(recipe, StaticRecipe)
+    produced = workshop.produced(method.proposals(recipe), method.begin(recipe, model, path.parent, target))
     return {candidate.key: candidate.path for candidate in produced.candidates}
 
 

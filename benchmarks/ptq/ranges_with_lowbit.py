@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from app.contracts.recipes.request import RecipeRequest
+from app.contracts.recipes.static import StaticRecipe
 from benchmarks.assignment import MEASURED_FILE, Calibration
 from workers.ingestion.data.npz import open_archive
 from workers.ingestion.onnx_model.description import describe
@@ -24,7 +24,7 @@ from workers.quantization.ranges import candidate_ranges, channel_ranges, min_ma
 from workers.quantization.scheme import UINT8_ACTIVATIONS
 from workers.targets.onnxruntime_cpu import OnnxRuntimeCpu
 
-_RECIPE = RecipeRequest(preset="int8-fast", calibration_method="moving_average", smoothquant_alpha="auto").resolve()
+_RECIPE = StaticRecipe(preset="int8-fast", calibration_method="moving_average", smoothquant_alpha="auto")
 
 
 def calibrate(told: Calibration) -> None:
