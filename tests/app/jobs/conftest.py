@@ -1,6 +1,7 @@
 """A database session on real Postgres, jobs to play with, and what a worker has inspected."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -28,8 +29,21 @@ def sessions(quiet_database: Database) -> Iterator[sessionmaker[Session]]:
 
 @pytest.fixture
 def make_job(sessions: sessionmaker[Session]) -> Iterator[MakeJob]:
-    """Insert a job in any state; all jobs are removed after the test."""
+    """Insert a job in any state; all jobs are removed after the test. No API looks at them."""
+    with _making(sessions) as make:
+        yield make
 
+
+@pytest.fixture
+def make_shown_job(database: Database) -> Iterator[MakeJob]:
+    """The same in the database of the API."""
+    engine = create_engine(database.url, poolclass=NullPool)
+    with _making(sessionmaker(engine, expire_on_commit=False, info=seen_by(EVERY_TENANT))) as make:
+        yield make
+
+
+@contextmanager
+def _making(sessions: sessionmaker[Session]) -> Iterator[MakeJob]:
     def make(status: JobStatus = JobStatus.QUEUED, **fields: object) -> Job:
         leased = status in {JobStatus.RUNNING, JobStatus.CANCELLING}
         values: dict[str, object] = {

@@ -36,7 +36,7 @@ PLAIN = stages(
 
 
 @pytest.fixture
-def finished(make_job: MakeJob, ready: Ready, tenant: tuple[str, str]) -> Finished:
+def finished(make_shown_job: MakeJob, ready: Ready, tenant: tuple[str, str]) -> Finished:
     def make(of: str, **changes: Any) -> None:
         fields: dict[str, Any] = {
             "tenant_id": tenant[0],
@@ -50,7 +50,7 @@ def finished(make_job: MakeJob, ready: Ready, tenant: tuple[str, str]) -> Finish
             "attempt": 1,
             "stages": PLAIN,
         }
-        make_job(changes.pop("status", JobStatus.SUCCEEDED), **{**fields, **changes})
+        make_shown_job(changes.pop("status", JobStatus.SUCCEEDED), **{**fields, **changes})
 
     return make
 

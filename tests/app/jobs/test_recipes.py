@@ -15,8 +15,8 @@ ROWS = data(("x", "float32", (99, 4)))
 
 
 @pytest.fixture
-def asked(http: httpx2.Client, ready: Ready, make_job: MakeJob) -> Any:
-    """The recipe that a job shows which was made with one. `make_job` removes it."""
+def asked(http: httpx2.Client, ready: Ready, make_shown_job: MakeJob) -> Any:
+    """The recipe that a job shows which was made with one. `make_shown_job` removes it."""
     named = {"model_id": ready(WHOLE), "calibration_dataset_id": ready(ROWS)}
 
     def ask(recipe: Any) -> Any:
@@ -35,10 +35,10 @@ def test_the_recipe_of_a_job_can_be_asked_for_again(preset: PresetName, asked: A
 
 
 def test_a_job_from_before_shows_what_its_method_reads(
-    http: httpx2.Client, ready: Ready, make_job: MakeJob, tenant: tuple[str, str], asked: Any
+    http: httpx2.Client, ready: Ready, make_shown_job: MakeJob, tenant: tuple[str, str], asked: Any
 ) -> None:
     before = {**PRESETS["int8-accurate"].model_dump(mode="json"), "preset": "float16", "method": "float16"}
-    job = make_job(
+    job = make_shown_job(
         tenant_id=tenant[0], model_id=ready(WHOLE), calibration_dataset_id=ready(ROWS), target="onnxruntime-cpu",
         recipe=before, objective={}, benchmark={},
     )  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 from onnx import helper
 
 from tests.workers.quantization.small_models import model_of, residual_cnn
-from workers.quantization.executor import onnxruntime_executor
+from workers.quantization.executor import onnxruntime_session
 from workers.quantization.executor.executor import InputMissing, RuntimeRefused, ValueNotInGraph
 from workers.quantization.executor.onnxruntime_executor import OnnxRuntimeExecutor
 from workers.quantization.executor.torch_executor import TorchExecutor
@@ -42,7 +42,7 @@ def test_weights_in_files_are_found(x: Any, tmp_path: Path) -> None:
 def test_weights_too_large_for_a_message_go_through_a_file(x: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = ir.from_proto(residual_cnn())
     expected = OnnxRuntimeExecutor(model, threads=1).run({"x": x}, ["r1", "y"])
-    monkeypatch.setattr(onnxruntime_executor, "LARGEST_MESSAGE", 100)
+    monkeypatch.setattr(onnxruntime_session, "LARGEST_MESSAGE", 100)
     got = OnnxRuntimeExecutor(model, threads=1).run({"x": x}, ["r1", "y"])
     for name, value in expected.items():
         np.testing.assert_array_equal(got[name], value)
