@@ -32,6 +32,7 @@ class Judge:
     """At a time."""
     _answers: dict[int, Array] = field(default_factory=dict, repr=False)
     """The float model's, by batch."""
+    _kept_bytes: int = field(default=0, repr=False)
 
     def judge(
         self,
@@ -59,8 +60,9 @@ class Judge:
         if number in self._answers:
             return self._answers[number]
         answer = self._answer(self.executor, fed, feeds)
-        if sum(kept.nbytes for kept in self._answers.values()) + answer.nbytes <= _KEPT_BYTES:
+        if self._kept_bytes + answer.nbytes <= _KEPT_BYTES:
             self._answers[number] = answer
+            self._kept_bytes += answer.nbytes
         return answer
 
     def _answer(self, executor: Executor, fed: Fed, feeds: Batch) -> Array:

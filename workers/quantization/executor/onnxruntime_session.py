@@ -13,6 +13,7 @@ import onnxruntime as ort
 
 from workers.quantization.executor.executor import RuntimeRefused
 from workers.quantization.executor.runtime_errors import refusal
+from workers.quantization.graph.model_file import fits_one_file, is_mapped
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
@@ -65,9 +66,7 @@ def loaded(model: ir.Model, *, threads: int) -> OnnxRuntimeSession:
 
 def source_of(model: ir.Model, folder: Path) -> bytes | Path:
     """The model as a message, or as a file if its weights are too large for one or lie in files themselves."""
-    tensors = [value.const_value for value in model.graph.initializers.values() if value.const_value is not None]
-    is_mapped = any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors)
-    if not is_mapped and sum(tensor.nbytes for tensor in tensors) < LARGEST_MESSAGE:
+    if not is_mapped(model) and fits_one_file(model, largest_file_bytes=LARGEST_MESSAGE):
         return bytes(ir.to_proto(model).SerializeToString())
     path = folder / "model.onnx"
     ir.save(model, path, external_data="weights")

@@ -88,6 +88,11 @@ def fits_one_file(model: ir.Model, *, largest_file_bytes: int = _LARGEST_FILE) -
     return sum(tensor.nbytes for tensor in _tensors(model)) <= largest_file_bytes
 
 
+def is_mapped(model: ir.Model) -> bool:
+    """Whether some weight, also of a subgraph, lies in a file of its own."""
+    return any(isinstance(value.const_value, ir.ExternalTensor) for value in _initializers(model))
+
+
 def self_contained(model: ir.Model) -> onnx.ModelProto:
     """The model's message with the content of every external tensor in it; the model object stays as it is.
 
