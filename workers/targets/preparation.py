@@ -12,6 +12,7 @@ from workers.quantization.channel_skew import SKEWED, channel_skew
 from workers.quantization.graph.model_file import from_message
 from workers.quantization.graph.nodes import nodes_by_name
 from workers.quantization.graph.opset import OpsetNotConvertible, raise_opset
+from workers.quantization.passes.all_axes import all_axes
 from workers.quantization.passes.equalize import equalize
 from workers.quantization.passes.fold_batch_norm import fold_batch_norm
 from workers.quantization.passes.fold_bias_add import fold_bias_add
@@ -47,6 +48,7 @@ def prepared_graph(model: onnx.ModelProto, folder: Path | None, *, equalization:
     fold_batch_norm(graph_model)
     fold_bias_add(graph_model)
     plain_pools(graph_model)
+    all_axes(graph_model)
     return graph_model if equalization == "off" else _equalized(graph_model, only_if_skewed=equalization == "auto")
 
 

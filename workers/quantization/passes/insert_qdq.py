@@ -3,11 +3,14 @@
 Rules
 1. weight -> int8 initializer, DequantizeLinear
 2. bias of Conv and Gemm -> int32 initializer with scale = input scale * weight scale, DequantizeLinear; it stays float
-   where the placement says so
+   where the placement says so. What alone is added to a MatMul stays float too, but ONNX Runtime makes such a bias of it
+   when it loads the model: wherever there is a bias, the scales of the weight leave room for it
 3. Gather(table) -> Gather(int8 table), DequantizeLinear: only the rows that were looked up become floats. With a scale
    for each column, the DequantizeLinear has scale 1 and a Mul by the scales follows: ONNX Runtime runs the pair ten
    times as fast as a DequantizeLinear along the last axis
-4. tensor -> QuantizeLinear, DequantizeLinear, before the readers that the placement names; several pairs of one tensor
+4. a quantized weight that bodies of control flow read as well -> they read what its DequantizeLinear restores: a float
+   copy for them alone would make the file larger than the float model's
+5. tensor -> QuantizeLinear, DequantizeLinear, before the readers that the placement names; several pairs of one tensor
    stand side by side
 
 requires: opset >= 13; the placement was made for this graph; qparams for every tensor in `placement.observed`
@@ -25,7 +28,8 @@ from workers.quantization.affine import FloatArray, QParams, choose_weight_qpara
 from workers.quantization.bias import quantize_bias, weight_scale_for_bias
 from workers.quantization.graph.constants import add_constant, drop_unused_initializers, float_constant_of
 from workers.quantization.graph.nodes import nodes_by_name
-from workers.quantization.graph.weighted_operators import WeightSite
+from workers.quantization.graph.weighted_operators import WeightSite, is_standard
+from workers.quantization.passes.fold_batch_norm import sole_reader_follows
 from workers.quantization.placement import Pair, Placement
 from workers.quantization.rounding.rounded_weight import RoundedWeight, round_weight
 
@@ -53,6 +57,7 @@ def insert_qdq(
             source = node.inputs[0]
             assert source is not None
             writer.write(node, site, scale_of[source.name or ""])
+    writer.share_with_bodies()
     # only now: the lines above look tensors up by the name that the readers see
     written: Counter[str] = Counter()
     for pair in placement.pairs:
@@ -70,6 +75,8 @@ class _WeightWriter:
         self._graph = graph
         self._rounded = rounded
         self._written: dict[tuple[str, str], ir.Value] = {}
+        self._restored: dict[ir.Value, ir.Value] = {}
+        """What a float weight became, for one of its readers at least."""
 
     def write(self, node: ir.Node, site: WeightSite, source: QParams) -> None:
         value = node.inputs[site.weight_input]
@@ -78,11 +85,21 @@ class _WeightWriter:
         assert array is not None
         becomes_int32 = site.bias_input is not None and site.bias == "int32"
         bias = float_constant_of(node.inputs[site.bias_input or 0]) if becomes_int32 else None
+        added = _added_bias(node, channels=array.shape[site.axis]) if site.op_type == "MatMul" else None
         weight = self._rounded.get(site.node) or round_weight(array, site.scheme, axis=site.axis, limited=False)
         if bias is not None:
             weight = _with_room_for_bias(weight, array, bias, site, source)
             self._write_bias(node, site, bias, weight.qparams.scale * source.scale)
-        node.replace_input_with(site.weight_input, self._dequantized(value.name or "", weight, site.axis))
+        elif added is not None:
+            weight = _with_room_for_bias(weight, array, added, site, source)
+        self._restored[value] = self._dequantized(value.name or "", weight, site.axis)
+        node.replace_input_with(site.weight_input, self._restored[value])
+
+    def share_with_bodies(self) -> None:
+        """Rule 4."""
+        for value, restored in self._restored.items():
+            for use in [u for u in value.uses() if u.node.graph is not self._graph]:
+                use.node.replace_input_with(use.idx, restored)
 
     def write_table(self, node: ir.Node, site: WeightSite) -> None:
         table_value = node.inputs[0]
@@ -144,6 +161,20 @@ class _WeightWriter:
         zero_point = add_constant(self._graph, f"{name}_zero_point", qparams.zero_point.astype(np.int8))
         attributes = {} if qparams.axis is None else {"axis": axis}
         return ir.node("DequantizeLinear", [codes, scale, zero_point], attributes, name=f"{name}_dequantize")
+
+
+def _added_bias(product: ir.Node, *, channels: int) -> FloatArray | None:
+    """[channels]: the constant in the Add that alone reads a product."""
+    value = product.outputs[0]
+    if not sole_reader_follows(value):
+        return None
+    (reader,) = value.consumers()
+    if reader.op_type != "Add" or not is_standard(reader) or reader.graph is not product.graph:
+        return None
+    constant = float_constant_of(reader.inputs[1] if reader.inputs[0] is value else reader.inputs[0])
+    if constant is None or constant.size not in {1, channels} or constant.shape[-1:] not in {(), (1,), (channels,)}:
+        return None
+    return np.broadcast_to(constant.reshape(-1), (channels,))
 
 
 def _with_room_for_bias(
