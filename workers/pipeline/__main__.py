@@ -6,13 +6,14 @@ needs less than half of all.
 
 import errno
 import sys
+import traceback
 from pathlib import Path
 
 from app.contracts.problem import Problem, ProblemFound, problem, quoted
 from workers.pipeline.seldom_used import load_when_used
 from workers.protocol.outcome import OUTCOME_FILE, Finished, Outcome, Refused, Result
 from workers.protocol.reporter import Reporter, take_stdout
-from workers.protocol.tasks import TASK, TASK_FILE, InspectDatasetTask, InspectModelTask, Task
+from workers.protocol.tasks import TASK, TASK_FILE, InspectDatasetTask, InspectModelTask, QuantizeTask, Task
 from workers.quantization.executor.executor import RuntimeRefused
 
 _LEAVE_OUT = (
@@ -21,8 +22,14 @@ _LEAVE_OUT = (
 )
 
 
+_OF_THE_MACHINE = frozenset(
+    {errno.EIO, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS, errno.EDQUOT}
+)
+"""Errors that another attempt, perhaps on another machine, need not meet."""
+
+
 def main(scratch: Path) -> None:
-    """Leave an outcome, good or bad. What is not foreseen here escapes, and the supervisor sees a crash."""
+    """Leave an outcome, good or bad. Without one the process has died, and the job is tried again."""
     reporter = Reporter(take_stdout())
     task = TASK.validate_json((scratch / TASK_FILE).read_bytes())
     _write(scratch, attempt(task, scratch, reporter))
@@ -40,9 +47,13 @@ def attempt(task: Task, scratch: Path, reporter: Reporter) -> Outcome:
     except MemoryError:
         return _refused(problem("out_of_memory", "The machine refused more memory."), reporter)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno in _OF_THE_MACHINE:
             raise
+        if error.errno != errno.ENOSPC:
+            return _refused(_unforeseen(error, task, reporter), reporter)
         return _refused(problem("insufficient_scratch", "The scratch disk filled up during the job."), reporter)
+    except Exception as error:  # noqa: BLE001  whatever it is, it would be met again: trying again tells nobody more
+        return _refused(_unforeseen(error, task, reporter), reporter)
 
 
 def _perform(task: Task, scratch: Path, reporter: Reporter) -> Result:
@@ -65,6 +76,14 @@ def _perform(task: Task, scratch: Path, reporter: Reporter) -> Result:
     from workers.pipeline.quantize import quantize  # noqa: PLC0415
 
     return quantize(task, scratch, reporter)
+
+
+def _unforeseen(error: Exception, task: Task, reporter: Reporter) -> Problem:
+    """Its class and where it was met; what it says may be about our own files, and goes to the log."""
+    traceback.print_exception(error)
+    where = "before the first stage" if reporter.stage is None else f"in the stage '{reporter.stage}'"
+    detail = f"A fault of the service ({type(error).__name__}) stopped the work {where}."
+    return problem("unexpected_error" if isinstance(task, QuantizeTask) else "inspection_crashed", detail)
 
 
 def _refused(found: Problem, reporter: Reporter) -> Refused:

@@ -7,7 +7,7 @@ import onnx
 
 from app.contracts.inspection import ModelInspection, TensorSpec
 from app.contracts.preparation import Preparation
-from app.contracts.problem import quoted, refuse
+from app.contracts.problem import ProblemFound, quoted, refuse
 from workers.ingestion.data.opening import open_samples
 from workers.ingestion.onnx_model.beside import FilesBeside
 from workers.ingestion.onnx_model.description import describe
@@ -16,6 +16,7 @@ from workers.ingestion.onnx_model.rules import refuse_untrustworthy
 from workers.pipeline.feeding.feeder import Feeder, feeder_for
 from workers.pipeline.feeding.index_limits import index_limits
 from workers.pipeline.feeding.overlap import warn_of_overlap
+from workers.pipeline.soundness.first_batch import FirstBatch
 from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import QuantizeTask
 from workers.quantization.executor.executor import Executor, RuntimeRefused
@@ -32,6 +33,7 @@ class Original:
     """Serves it as a candidate would be served: the float model is timed like the others."""
     calibration: Feeder
     evaluation: Feeder
+    first: FirstBatch
 
     @property
     def executor(self) -> Executor:
@@ -44,13 +46,22 @@ class Original:
         return predicting_output(self.description)
 
     @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """All that hold floats: each is compared."""
+        return tuple(o for o in self.description.outputs if _holds_floats(o))
+
+    @property
     def size_bytes(self) -> int:
         return sum(file.stat().st_size for file in files_of(self.path))
 
 
 def predicting_output(model: ModelInspection) -> TensorSpec | None:
     """The first float output."""
-    return next((o for o in model.outputs if o.dtype.startswith(("float", "bfloat"))), None)
+    return next((o for o in model.outputs if _holds_floats(o)), None)
+
+
+def _holds_floats(output: TensorSpec) -> bool:
+    return output.dtype.startswith(("float", "bfloat"))
 
 
 def float_model(path: Path) -> tuple[onnx.ModelProto, ModelInspection]:
@@ -82,9 +93,12 @@ def open_original(
     calibration, evaluation = _data(task, scratch, description, reporter)
     limits = index_limits(model)
     calibration, evaluation = (replace(feeder, limits=limits) for feeder in (calibration, evaluation))
-    for feeder in (calibration, evaluation):
-        _try(session, feeder)
-    return Original(path, description, session, calibration, evaluation)
+    _try(session, evaluation)
+    try:
+        first = FirstBatch.of(session, calibration, path, target, reporter, threads=task.threads)
+    except RuntimeRefused as error:
+        raise _fails(error) from error
+    return Original(path, description, session, calibration, evaluation, first)
 
 
 def _data(task: QuantizeTask, scratch: Path, description: ModelInspection, reporter: Reporter) -> tuple[Feeder, Feeder]:
@@ -116,6 +130,10 @@ def _try(session: Executor, feeder: Feeder) -> None:
     try:
         session.run(feeder.rows_of_exactly(feeder.fixed_batch or 1))
     except RuntimeRefused as error:
-        detail = f"The float model fails on the first sample: {quoted(error.reason)}"
-        hint = "onnxruntime's session.run with that sample shows it too: mend the data, or the model."
-        raise refuse("model_not_runnable", detail, hint=hint) from error
+        raise _fails(error) from error
+
+
+def _fails(error: RuntimeRefused) -> ProblemFound:
+    detail = f"The float model fails on the first sample: {quoted(error.reason)}"
+    hint = "onnxruntime's session.run with that sample shows it too: mend the data, or the model."
+    return refuse("model_not_runnable", detail, hint=hint)

@@ -7,7 +7,9 @@ which nothing changed is an error, not a success. What the tool would do wrong b
    computes something else then, without an error. So each of these operators gets weights of its own.
 2. It trips over the shape that is noted for such a weight.
 3. It turns every Gemm into MatMul and Add before it looks at what to leave out, under the name that MatMul has by then.
-4. It makes integers of float16 weights, and of vectors, in operators that take neither.
+4. It makes integers of float16 weights, and of vectors, in operators that take neither; and scales for the channels of
+   a MatMul's weight of three axes, which no operator takes.
+5. It writes the operators of a body's weights behind the operator that holds the body.
 """
 
 import contextlib
@@ -19,6 +21,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import TopologicalSortPass
+
+from workers.quantization.graph.format_check import check_graph
+from workers.quantization.graph.skeleton import without_weights
 
 # What ONNX Runtime's dynamic form puts in place of float operators.
 _INTEGER_OPERATORS = frozenset(
@@ -79,7 +86,7 @@ def _quantized(
     from onnxruntime.quantization import QuantType  # noqa: PLC0415
     from onnxruntime.quantization import quantize_dynamic as tool  # noqa: PLC0415
 
-    left_out = [*nodes_to_exclude, *_unfit(source.graph)]
+    left_out = [*nodes_to_exclude, *_unfit(source.graph, per_channel=per_channel)]
     with tempfile.TemporaryDirectory() as folder, _silence():
         path = Path(folder, "dynamic.onnx")
         try:
@@ -97,7 +104,7 @@ def _quantized(
             raise  # the disk's trouble, not the model's
         except Exception as error:
             raise DynamicQuantizationFailed(str(error)[:300] or type(error).__name__) from error
-        return onnx.load_model(path)
+        return _in_order(onnx.load_model(path))
 
 
 def names_left(node: str) -> tuple[str, str]:
@@ -105,7 +112,17 @@ def names_left(node: str) -> tuple[str, str]:
     return node, f"{node}_MatMul"
 
 
-def _unfit(graph: onnx.GraphProto) -> Iterator[str]:
+def _in_order(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Raises DynamicQuantizationFailed where the graph is none."""
+    try:
+        ordered: onnx.ModelProto = ir.to_proto(TopologicalSortPass()(ir.from_proto(model)).model)
+        check_graph(without_weights(ordered))
+    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
+        raise DynamicQuantizationFailed(str(error)[:300] or type(error).__name__) from error
+    return ordered
+
+
+def _unfit(graph: onnx.GraphProto, *, per_channel: bool) -> Iterator[str]:
     """The names of operators whose constant weight the integer operators do not take."""
     weights = {tensor.name: tensor for tensor in graph.initializer}
     for node in _nodes(graph):
@@ -113,7 +130,9 @@ def _unfit(graph: onnx.GraphProto) -> Iterator[str]:
         weight = None if index is None else weights.get(node.input[index])
         if weight is None:
             continue
-        if weight.data_type != onnx.TensorProto.FLOAT or (node.op_type == "MatMul" and len(weight.dims) == 1):
+        axes = len(weight.dims)
+        unfit_axes = node.op_type == "MatMul" and (axes == 1 or (per_channel and axes != 2))
+        if weight.data_type != onnx.TensorProto.FLOAT or unfit_axes:
             yield node.name
 
 

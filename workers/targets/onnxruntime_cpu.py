@@ -1,6 +1,6 @@
 """ONNX Runtime on the CPU: QDQ models for its integer kernels."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import onnx
@@ -12,7 +12,7 @@ from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
 from workers.quantization.passes.fuse_integer_matmul import fuse_integer_matmul
 from workers.quantization.placement import Schemes, place_for_onnxruntime_cpu
 from workers.quantization.scheme import UINT8_ACTIVATIONS, weight_scheme
-from workers.targets.preparation import Prepared, prepared_graph
+from workers.targets.preparation import PASSES, Prepared, prepared_graph
 from workers.targets.processor import cpu_has_vnni, cpu_model
 from workers.targets.qdq_form import build
 from workers.targets.target import Form, Numbers, RuntimeFacts, Session
@@ -24,8 +24,18 @@ class OnnxRuntimeCpu:
     def schemes(self, *, per_channel: bool) -> Schemes:
         return Schemes(UINT8_ACTIVATIONS, weight_scheme(per_channel=per_channel))
 
-    def prepare(self, model: onnx.ModelProto, folder: Path | None, wish: GraphWish, schemes: Schemes) -> Prepared:
-        return self.place(prepared_graph(model, folder, equalization=wish.equalize), wish, schemes)
+    passes = PASSES
+
+    def prepare(
+        self,
+        model: onnx.ModelProto,
+        folder: Path | None,
+        wish: GraphWish,
+        schemes: Schemes,
+        *,
+        without: Collection[str] = (),
+    ) -> Prepared:
+        return self.place(prepared_graph(model, folder, equalization=wish.equalize, without=without), wish, schemes)
 
     def place(self, graph: ir.Model, wish: GraphWish, schemes: Schemes) -> Prepared:
         placement = place_for_onnxruntime_cpu(
@@ -40,8 +50,8 @@ class OnnxRuntimeCpu:
         if fuse_integer_matmul(fused):
             yield Form(fused, "ort", "ONNX Runtime's form")
 
-    def open(self, model: Path, *, threads: int) -> Session:
-        return OnnxRuntimeSession(model, threads=threads)
+    def open(self, model: Path, *, threads: int, optimized: bool = True) -> Session:
+        return OnnxRuntimeSession(model, threads=threads, optimized=optimized)
 
     def facts(self) -> RuntimeFacts:
         return RuntimeFacts("onnxruntime", str(ort.__version__), cpu_model(), cpu_has_vnni())

@@ -1,5 +1,6 @@
 """The float model in the form that quantizes well, and where integers will be put."""
 
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ from workers.quantization.passes.fold_batch_norm import fold_batch_norm
 from workers.quantization.passes.fold_bias_add import fold_bias_add
 from workers.quantization.passes.fold_reshape_targets import fold_reshape_targets
 from workers.quantization.passes.fuse_gelu import GELU_OPSET, fuse_gelu
-from workers.quantization.passes.lift_constants import lift_constants
+from workers.quantization.passes.lift_constants import LIFTING, lift_constants
 from workers.quantization.passes.plain_pools import plain_pools
 from workers.quantization.placement import Placement
 
@@ -36,20 +37,43 @@ class Prepared:
         return nodes_by_name(self.model.graph)
 
 
-def prepared_graph(model: onnx.ModelProto, folder: Path | None, *, equalization: Equalize) -> ir.Model:
+_FOLDING: Mapping[str, Callable[[ir.Model], object]] = {
+    "fold_reshape_targets": fold_reshape_targets,
+    "fuse_gelu": fuse_gelu,
+    "fold_batch_norm": fold_batch_norm,
+    "fold_bias_add": fold_bias_add,
+    "plain_pools": plain_pools,
+    "all_axes": all_axes,
+}
+"""By name, in the order in which they run."""
+
+PASSES = (*LIFTING, *_FOLDING, "equalize")
+"""All that can be left out."""
+
+
+def lifted_graph(model: onnx.ModelProto, folder: Path | None, *, without: Collection[str] = ()) -> ir.Model:
+    """The least that any method needs: opset 13, and weights that operators read directly. folder: as below.
+
+    Raises OpsetNotConvertible.
+    """
+    return lift_constants(from_message(raise_opset(model), folder), without=without)
+
+
+def prepared_graph(
+    model: onnx.ModelProto, folder: Path | None, *, equalization: Equalize, without: Collection[str] = ()
+) -> ir.Model:
     """The outputs stay what they were, to rounding. folder: of its external data; None: it has none.
 
     Raises OpsetNotConvertible.
     """
-    graph_model = lift_constants(from_message(_in_suitable_opset(model), folder))
-    fold_reshape_targets(graph_model)
-    if graph_model.opset_imports[""] >= GELU_OPSET:
-        fuse_gelu(graph_model)
-    fold_batch_norm(graph_model)
-    fold_bias_add(graph_model)
-    plain_pools(graph_model)
-    all_axes(graph_model)
-    return graph_model if equalization == "off" else _equalized(graph_model, only_if_skewed=equalization == "auto")
+    suitable = raise_opset(model) if "fuse_gelu" in without else _in_suitable_opset(model)
+    graph_model = lift_constants(from_message(suitable, folder), without=without)
+    for name, apply in _FOLDING.items():
+        if name not in without and (name != "fuse_gelu" or graph_model.opset_imports[""] >= GELU_OPSET):
+            apply(graph_model)
+    if equalization == "off" or "equalize" in without:
+        return graph_model
+    return _equalized(graph_model, only_if_skewed=equalization == "auto")
 
 
 def _equalized(graph_model: ir.Model, *, only_if_skewed: bool) -> ir.Model:

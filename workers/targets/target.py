@@ -1,6 +1,6 @@
 """What a serving runtime is to the rest of a job: one file or folder of this package for each, behind this protocol."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -62,11 +62,22 @@ class Target(Protocol):
     def schemes(self, *, per_channel: bool) -> Schemes:
         """What its kernels multiply. per_channel: a scale for each output channel of a weight."""
 
-    def prepare(self, model: onnx.ModelProto, folder: Path | None, wish: GraphWish, schemes: Schemes) -> Prepared:
+    passes: tuple[str, ...]
+    """What `prepare` does to the graph, in its order, that can be left out."""
+
+    def prepare(
+        self,
+        model: onnx.ModelProto,
+        folder: Path | None,
+        wish: GraphWish,
+        schemes: Schemes,
+        *,
+        without: Collection[str] = (),
+    ) -> Prepared:
         """Bring a float model into the form that quantizes well, and decide what will become integers.
 
         The outputs stay what they were, to rounding. folder: of its external data, which stays there; None: it has
-        none. Raises OpsetNotConvertible, NodeNotInModel.
+        none. without: passes to leave out. Raises OpsetNotConvertible, NodeNotInModel.
         """
 
     def place(self, graph: ir.Model, wish: GraphWish, schemes: Schemes) -> Prepared:
@@ -75,7 +86,7 @@ class Target(Protocol):
     def forms(self, prepared: Prepared, numbers: Numbers) -> Iterator[Form]:
         """The portable one first; then those of the runtime's own in which something is gained."""
 
-    def open(self, model: Path, *, threads: int) -> Session:
-        """Raises RuntimeRefused."""
+    def open(self, model: Path, *, threads: int, optimized: bool = True) -> Session:
+        """optimized: as a user will, with all of the runtime's own passes. Raises RuntimeRefused."""
 
     def facts(self) -> RuntimeFacts: ...

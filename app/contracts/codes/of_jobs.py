@@ -15,6 +15,21 @@ JOBS: dict[ProblemCode, KnownProblem] = {
     "nothing_to_quantize": KnownProblem(
         422, "Nothing in the model can be quantized", "Exclude less, or choose a preset that takes what the model has."
     ),
+    "answers_not_finite": KnownProblem(
+        422,
+        "The float model answers nothing but NaN or infinity",
+        "Run it on the same data with onnxruntime: there is nothing to compare a quantized model with.",
+    ),
+    "candidate_unsound": KnownProblem(
+        500,
+        "What was made of the model is not the model",
+        "Leave out the operator that is named, with `nodes_to_exclude`, or choose another preset; please report it.",
+    ),
+    "unexpected_error": KnownProblem(
+        500,
+        "The job met a fault of the service",
+        "The same job would meet it again; another preset may not. Please report it with the stage and the class.",
+    ),
     "inspection_crashed": KnownProblem(
         422, "Inspecting the file ended abnormally", "The file is likely damaged; open it with its own library first."
     ),

@@ -6,20 +6,20 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from app.contracts.problem import quoted, refuse
+from app.contracts.problem import refuse
 from app.contracts.recipes.dynamic import DynamicRecipe
 from app.contracts.result import LayerReport
 from app.contracts.status import Stage
 from workers.pipeline.desk import Desk
 from workers.pipeline.methods.method import Draft, Proposal
 from workers.pipeline.original import Original
+from workers.pipeline.soundness.preparation import proven
 from workers.quantization.dynamic import DynamicQuantizationFailed, NothingQuantized, names_left, quantize_dynamic
-from workers.quantization.graph.model_file import from_message
-from workers.quantization.graph.opset import raise_opset
 from workers.quantization.graph.skeleton import tensor_bytes
 from workers.quantization.graph.weighted_operators import is_candidate
-from workers.quantization.passes.lift_constants import lift_constants
+from workers.quantization.passes.lift_constants import LIFTING
 from workers.quantization.passes.quantize_products import quantize_products
+from workers.targets.preparation import lifted_graph
 from workers.targets.target import Target
 
 _MOST_FOR_THE_TOOL = 256 << 20
@@ -43,14 +43,21 @@ class DynamicMaker:
     stage: Stage = Stage.QUANTIZE
     calibrated_by: str | None = None
 
-    def make(self, proposal: Proposal, original: Original, desk: Desk) -> tuple[Draft, ...]:  # noqa: ARG002  no data is needed
-        source = lift_constants(from_message(raise_opset(self.model), self.folder))
-        large = sum(map(tensor_bytes, self.model.graph.initializer)) > _MOST_FOR_THE_TOOL
-        return (_dynamic_by_weight(source, self.recipe) if large else _dynamic(source, self.recipe),)
+    def make(self, proposal: Proposal, original: Original, desk: Desk) -> tuple[Draft, ...]:
+        source = proven(
+            lambda w: lifted_graph(self.model, self.folder, without=w), LIFTING, original.first, desk.reporter
+        )
+        if sum(map(tensor_bytes, self.model.graph.initializer)) > _MOST_FOR_THE_TOOL:
+            return (_dynamic_by_weight(source, self.recipe),)
+        try:
+            return (_dynamic(source, self.recipe),)
+        except DynamicQuantizationFailed as error:
+            desk.reporter.log(f"ONNX Runtime's dynamic quantizer: {error}. Each weight is quantized by itself instead.")
+            return (_dynamic_by_weight(source, self.recipe),)
 
 
 def _dynamic_by_weight(source: ir.Model, recipe: DynamicRecipe) -> Draft:
-    """For a model too large for ONNX Runtime's tool."""
+    """For a model that ONNX Runtime's tool cannot take: one too large for it, or one that it fails on."""
     candidates = [node for node in source.graph if is_candidate(node)]
     excluded = {node.name or "" for node in source.graph if node.op_type in recipe.op_types_to_exclude}
     done = quantize_products(
@@ -79,8 +86,6 @@ def _dynamic(model: ir.Model, recipe: DynamicRecipe) -> Draft:
         )
     except NothingQuantized as error:
         raise refuse("nothing_to_quantize", str(error)) from error
-    except DynamicQuantizationFailed as error:
-        raise refuse("model_not_runnable", f"ONNX Runtime's dynamic quantizer: {quoted(str(error))}") from error
     left = {n.name for n in result.graph.node} - _integers(result)
     candidates = [n for n in ir.from_proto(source).graph if is_candidate(n)]
     layers = tuple(_dynamic_report(n, quantized=left.isdisjoint(names_left(n.name or ""))) for n in candidates)

@@ -12,11 +12,11 @@ from app.contracts.status import Stage
 from workers.pipeline.desk import Desk
 from workers.pipeline.methods.method import Draft, Proposal
 from workers.pipeline.original import Original
-from workers.quantization.graph.model_file import from_message
-from workers.quantization.graph.opset import raise_opset
+from workers.pipeline.soundness.preparation import proven
 from workers.quantization.graph.weighted_operators import is_candidate
 from workers.quantization.passes.float16 import TypesUnknown, cast_to_float16
-from workers.quantization.passes.lift_constants import lift_constants
+from workers.quantization.passes.lift_constants import LIFTING
+from workers.targets.preparation import lifted_graph
 from workers.targets.target import Target
 
 _MOST_WARNINGS = 8
@@ -39,8 +39,10 @@ class Float16Maker:
     stage: Stage = Stage.QUANTIZE
     calibrated_by: str | None = None
 
-    def make(self, proposal: Proposal, original: Original, desk: Desk) -> tuple[Draft, ...]:  # noqa: ARG002  no data is needed
-        cast = lift_constants(from_message(raise_opset(self.model), self.folder))
+    def make(self, proposal: Proposal, original: Original, desk: Desk) -> tuple[Draft, ...]:
+        cast = proven(
+            lambda w: lifted_graph(self.model, self.folder, without=w), LIFTING, original.first, desk.reporter
+        )
         excluded = {n.name or "" for n in cast.graph if n.op_type in self.recipe.op_types_to_exclude}
         try:
             report = cast_to_float16(cast, nodes_to_keep={*self.recipe.nodes_to_exclude, *excluded})

@@ -12,18 +12,25 @@ ensures: float outputs unchanged to the last bit; names of inputs, outputs and r
     a name of its own
 """
 
+from collections.abc import Collection
+
 import onnx_ir as ir
 from onnx_ir.passes import common
 
 from workers.quantization.passes.drop_identities import drop_identities
 from workers.quantization.passes.fold_constants import fold_constants
 
+LIFTING = ("drop_identities", "fold_constants")
+"""The steps that can be left out: weights behind them are not seen then."""
 
-def lift_constants(model: ir.Model) -> ir.Model:
+
+def lift_constants(model: ir.Model, *, without: Collection[str] = ()) -> ir.Model:
     model = common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model).model
-    drop_identities(model)
+    if "drop_identities" not in without:
+        drop_identities(model)
     model = common.RemoveInitializersFromInputsPass()(model).model
-    fold_constants(model)
+    if "fold_constants" not in without:
+        fold_constants(model)
     model = common.NameFixPass()(model).model
     _name_nodes(model.graph)
     return model

@@ -23,6 +23,7 @@ from workers.pipeline.methods.static.strategies import Strategy, named_strategie
 from workers.pipeline.original import Original
 from workers.pipeline.sensitivity.held_out import HeldOut, hold_out, samples_held_out
 from workers.pipeline.sensitivity.layer_trials import LayerTrials
+from workers.pipeline.soundness.preparation import passes_to_leave_out
 from workers.protocol.gathering import Gathering, graph_wish
 from workers.protocol.step_keys import calibration_of
 from workers.quantization.affine import DoubleArray
@@ -59,7 +60,7 @@ class Static:
             raise refuse("recipe_node_not_found", detail, pointer=pointer, entry=str(error)) from error
         if not prepared.placement.weights:
             raise refuse("nothing_to_quantize", _why_nothing(prepared))
-        return StaticMaker(recipe, target, prepared)
+        return StaticMaker(recipe, target, prepared, model, folder)
 
 
 def _why_nothing(prepared: Prepared) -> str:
@@ -84,6 +85,9 @@ class StaticMaker:
     recipe: StaticRecipe
     target: Target
     prepared: Prepared
+    model: onnx.ModelProto
+    folder: Path
+    """Where the model's external data lies."""
     stage: Stage = Stage.CALIBRATE
     _shared: _Shared | None = None
     _errors: dict[str, Errors] = field(default_factory=dict)
@@ -103,6 +107,7 @@ class StaticMaker:
         return tuple(draft for one in wanted for draft in self._drafts(one, shared, original, desk))
 
     def _calibrated(self, original: Original, desk: Desk) -> _Shared:
+        self._prove(original, desk)
         rows = fitting_rows(original.executor, original.calibration, desk.reporter)
         held_out = self._hold_out(original, rows=rows)
         asked = calibration_of(desk.steps.ground, self.recipe)
@@ -123,6 +128,18 @@ class StaticMaker:
         desk.reporter.enter(Stage.QUANTIZE)
         refiner = Refiner(self.recipe, self.target, desk)
         return _Shared(rows, held_out, statistics, refiner.refine(Calibrated(self.prepared, statistics, held_out)))
+
+    def _prove(self, original: Original, desk: Desk) -> None:
+        """That the prepared graph answers as the model does; else without the passes that changed its answers."""
+
+        def prepared(without: frozenset[str]) -> Prepared:
+            if not without:
+                return self.prepared
+            schemes = self.target.schemes(per_channel=self.recipe.per_channel)
+            return self.target.prepare(self.model, self.folder, graph_wish(self.recipe), schemes, without=without)
+
+        left_out = passes_to_leave_out(lambda w: prepared(w).model, self.target.passes, original.first, desk.reporter)
+        self.prepared = prepared(left_out)
 
     def _hold_out(self, original: Original, *, rows: int) -> HeldOut:
         """Nothing, unless the recipe measures: a slice costs calibration samples."""
