@@ -30,6 +30,22 @@ class BatchBenchmark(Contract):
     rounds: int
 
 
+class OutputMetrics(Contract):
+    """One float output of one variant against the float model's."""
+
+    name: str
+    sqnr_db: float | None = None
+    """Null when all that was compared is equal to the last bit, and when nothing was."""
+    values: int = 0
+    """Of the float model's answers, over all samples."""
+    nonfinite: int = 0
+    """Values of the float model that are NaN or infinite: they are not compared."""
+    lost: int = 0
+    """Values that are NaN or infinite in this variant alone."""
+    misshapen: int = 0
+    """Samples answered in another shape than the float model's, which are not compared."""
+
+
 class Metrics(Contract):
     """One variant's figures. `null` means not measured, never zero."""
 
@@ -43,7 +59,9 @@ class Metrics(Contract):
     """Share of predictions whose top-1 class equals the float model's."""
     agreement_ci95: Interval | None = None
     sqnr_db: float | None = None
-    """Of the model's outputs against the float model's; null when they are equal to the last bit."""
+    """Of the first float output against the float model's; null when they are equal to the last bit."""
+    outputs: Many[OutputMetrics] = ()
+    """All float outputs, in the model's order."""
     samples: int = 0
     latency_ms: Latency | None = None
     """At the first batch size that was asked for."""

@@ -1,6 +1,6 @@
 """A candidate held against the float model on the same samples, a batch at a time: one candidate after the other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from app.contracts.inspection import TensorSpec
 from workers.ingestion.data.samples import Batch
-from workers.pipeline.evaluation.tally import Tally
+from workers.pipeline.evaluation.tally import Answers, Tally
 from workers.pipeline.feeding.feeder import Fed, Feeder
 from workers.quantization.executor.executor import Executor
 
@@ -26,11 +26,11 @@ class Judge:
 
     executor: Executor
     feeder: Feeder
-    output: TensorSpec
-    """The one that is compared."""
+    outputs: Sequence[TensorSpec]
+    """Those that are compared."""
     rows: int
     """At a time."""
-    _answers: dict[int, Array] = field(default_factory=dict, repr=False)
+    _answers: dict[int, Answers] = field(default_factory=dict, repr=False)
     """The float model's, by batch."""
     _kept_bytes: int = field(default=0, repr=False)
 
@@ -56,21 +56,23 @@ class Judge:
                 on_samples(seen)
         return tally
 
-    def _expected(self, number: int, fed: Fed, feeds: Batch) -> Array:
+    def _expected(self, number: int, fed: Fed, feeds: Batch) -> Answers:
         if number in self._answers:
             return self._answers[number]
-        answer = self._answer(self.executor, fed, feeds)
-        if self._kept_bytes + answer.nbytes <= _KEPT_BYTES:
-            self._answers[number] = answer
-            self._kept_bytes += answer.nbytes
-        return answer
+        answers = self._answer(self.executor, fed, feeds)
+        size = sum(array.nbytes for array in answers.values())
+        if self._kept_bytes + size <= _KEPT_BYTES:
+            self._answers[number] = answers
+            self._kept_bytes += size
+        return answers
 
-    def _answer(self, executor: Executor, fed: Fed, feeds: Batch) -> Array:
+    def _answer(self, executor: Executor, fed: Fed, feeds: Batch) -> Answers:
         """Without the rows that only fill a fixed batch; an output whose first axis is not the batch stays whole."""
-        found = executor.run(feeds, [self.output.name])[self.output.name]
+        found = executor.run(feeds, [output.name for output in self.outputs])
         filled = len(next(iter(fed.feeds.values())))
-        return found[: fed.rows] if found.ndim and found.shape[0] == filled else found
+        return {name: a[: fed.rows] if a.ndim and a.shape[0] == filled else a for name, a in found.items()}
 
     def _without_padding(self, fed: Fed) -> Batch:
-        """Columns that are padding in every row change no prediction for a whole sample; one per token they do."""
-        return self.feeder.padding.read(fed.feeds)[0] if len(self.output.shape) == _PER_SAMPLE else fed.feeds
+        """Columns that are padding in every row change no answer for a whole sample; one per token they do."""
+        per_sample = all(len(output.shape) == _PER_SAMPLE for output in self.outputs)
+        return self.feeder.padding.read(fed.feeds)[0] if per_sample else fed.feeds

@@ -1,5 +1,6 @@
 """What is counted of one candidate against the float model. Counts add up, over batches and over slices of the data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,8 +11,8 @@ from app.contracts.problem import refuse
 from workers.quantization.error_metrics import SqnrAccumulator
 
 Array = npt.NDArray[Any]
-
-_CLASS_RANKS = {2, 3}  # [samples, classes] and [samples, positions, classes]
+Answers = Mapping[str, Array]
+"""By output."""
 
 
 class Tally(Protocol):
@@ -21,14 +22,48 @@ class Tally(Protocol):
     def samples(self) -> int:
         """How many it has seen."""
 
-    def observe(self, expected: Array, actual: Array, labels: Array | None, *, samples: int) -> None:
+    def observe(self, expected: Answers, actual: Answers, labels: Array | None, *, samples: int) -> None:
         """The answers to so many: the float model's, the candidate's, and what is right, where that is known."""
 
 
 @dataclass
-class TopOneTally:
-    """Top-1 classes and the noise of one output. A prediction is one row of classes."""
+class OutputTally:
+    """The noise of one output, and what of it could not be compared."""
 
+    values: int = 0
+    """Of the float model's answers."""
+    nonfinite: int = 0
+    """Of these, neither finite nor compared: a mask written into the output, or an answer that is none."""
+    lost: int = 0
+    """Not finite in the candidate's answers alone."""
+    misshapen: int = 0
+    """Samples to which the candidate gave answers of another shape: they are not compared."""
+    sqnr: SqnrAccumulator = field(default_factory=SqnrAccumulator)
+
+    def observe(self, expected: Array, actual: Array, *, samples: int) -> bool:
+        """False if the answers cannot be held against each other."""
+        self.values += expected.size
+        finite = np.isfinite(expected)
+        self.nonfinite += int(expected.size - finite.sum())
+        if expected.shape != actual.shape:
+            self.misshapen += samples
+            return False
+        self.lost += int((finite & ~np.isfinite(actual)).sum())
+        self.sqnr.observe(expected, actual)
+        return True
+
+    @property
+    def is_compared(self) -> bool:
+        """That there is a figure, or that there is none because all is equal."""
+        return self.values > self.nonfinite and not self.misshapen
+
+
+@dataclass
+class TopOneTally:
+    """Top-1 classes of one output, and the noise of all. A prediction is one row of classes."""
+
+    output: str
+    """The one that holds classes, if any does."""
     samples: int = 0
     predictions: int = 0
     """That were compared; 0 when the output holds no classes."""
@@ -40,20 +75,32 @@ class TopOneTally:
     """Right where the float model is wrong."""
     lost: int = 0
     agreeing: int = 0
-    sqnr: SqnrAccumulator = field(default_factory=SqnrAccumulator)
+    outputs: dict[str, OutputTally] = field(default_factory=dict)
+    """Of every output that was handed in, in the model's order."""
 
-    def observe(self, expected: Array, actual: Array, labels: Array | None, *, samples: int) -> None:
-        """expected, actual: [samples, ..], or whatever shape the output has; labels: [samples] or [samples, positions].
+    @property
+    def sqnr(self) -> SqnrAccumulator:
+        return self.outputs.setdefault(self.output, OutputTally()).sqnr
+
+    def observe(self, expected: Answers, actual: Answers, labels: Array | None, *, samples: int) -> None:
+        """expected, actual: [samples, ..], or whatever shape an output has; labels: [samples] or [samples, positions].
 
         Raises ProblemFound when the labels do not fit what the model predicts.
         """
         self.samples += samples
-        self.sqnr.observe(expected, actual)
-        if expected.ndim not in _CLASS_RANKS or expected.shape[0] != samples or expected.shape[-1] < 2:
-            return
+        comparable = {
+            name: self.outputs.setdefault(name, OutputTally()).observe(array, actual[name], samples=samples)
+            for name, array in expected.items()
+        }
+        if comparable[self.output] and _holds_classes(expected[self.output], labels, samples=samples):
+            self._predict(expected[self.output], actual[self.output], labels)
+
+    def _predict(self, expected: Array, actual: Array, labels: Array | None) -> None:
+        """A row that the float model does not answer with numbers is no prediction."""
+        answered = np.isfinite(expected).any(axis=-1) & ~np.isnan(expected).any(axis=-1)
         float_top, top = expected.argmax(axis=-1), actual.argmax(axis=-1)
-        self.predictions += float_top.size
-        self.agreeing += int((top == float_top).sum())
+        self.predictions += int(answered.sum())
+        self.agreeing += int((answered & (top == float_top)).sum())
         if labels is not None:
             self._score(float_top == _fitting(labels, expected), top == labels)
 
@@ -63,6 +110,13 @@ class TopOneTally:
         self.correct += int(right.sum())
         self.gained += int((right & ~float_right).sum())
         self.lost += int((~right & float_right).sum())
+
+
+def _holds_classes(output: Array, labels: Array | None, *, samples: int) -> bool:
+    """[samples, classes]; and [samples, positions, classes] where labels say that it is: it could be boxes."""
+    if output.shape[:1] != (samples,) or output.shape[-1] < 2:
+        return False
+    return output.ndim == 2 or (output.ndim == 3 and labels is not None)
 
 
 def _fitting(labels: Array, output: Array) -> Array:

@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Mapping, Sequence
 
 from app.contracts.objective import Objective
-from app.contracts.result import Metrics, Outcome, VariantOutcome
+from app.contracts.result import Metrics, Outcome, OutputMetrics, VariantOutcome
 
 TIMER_NOISE = 0.03
 """Within 3 % the order of two timings is chance."""
@@ -63,8 +63,17 @@ def _p50(metrics: Metrics) -> float:
     return float("inf") if metrics.latency_ms is None else metrics.latency_ms.p50
 
 
+def worst_output(metrics: Metrics) -> OutputMetrics | None:
+    """The one that is farthest from the float model's; None when nothing is, or nothing was compared."""
+    told = [output for output in metrics.outputs if output.sqnr_db is not None]
+    return min(told, key=lambda output: output.sqnr_db or 0.0, default=None)
+
+
 def _fidelity(metrics: Metrics) -> float:
-    """The signal-to-noise ratio; null stands for outputs equal to the last bit if anything was compared."""
+    """The lowest signal-to-noise ratio; null stands for outputs equal to the last bit if anything was compared."""
+    worst = worst_output(metrics)
+    if worst is not None and worst.sqnr_db is not None:
+        return worst.sqnr_db
     if metrics.sqnr_db is not None:
         return metrics.sqnr_db
-    return float("inf") if metrics.samples else float("-inf")
+    return float("inf") if metrics.samples and not any(o.misshapen for o in metrics.outputs) else float("-inf")

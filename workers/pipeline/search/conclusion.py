@@ -12,6 +12,7 @@ from workers.pipeline.evaluation.tally import TopOneTally
 from workers.pipeline.original import Original
 from workers.pipeline.search.choice import choose, pareto_front
 from workers.pipeline.search.judging import Tallies
+from workers.pipeline.search.poor_results import poor_results
 from workers.pipeline.search.variants import BASELINE, baseline_variant, candidate_variant
 from workers.pipeline.search.verdict import verdict
 from workers.protocol.reporter import Reporter
@@ -30,11 +31,11 @@ class Measured:
 
     def variants(self, objective: Objective) -> tuple[VariantOutcome, ...]:
         """The float model first. What was counted of it is the same in every tally."""
-        any_tally = next(iter(self.tallies.values()), TopOneTally())
+        any_tally = next(iter(self.tallies.values()), TopOneTally(""))
         return (
             baseline_variant(self.original.size_bytes, any_tally, self.timings[BASELINE]),
             *(
-                candidate_variant(c, self.tallies.get(c.key, TopOneTally()), self.timings[c.key], objective)
+                candidate_variant(c, self.tallies.get(c.key, TopOneTally("")), self.timings[c.key], objective)
                 for c in self.produced.candidates
             ),
         )
@@ -47,9 +48,11 @@ def conclude(measured: Measured, task: QuantizeTask, target: Target, reporter: R
     graphs = {c.key: c.portable is None for c in candidates}
     best, outcome = choose(variants, task.objective, graphs=graphs)
     chosen = next(v for v in variants if v.key == best)
+    for notice in poor_results(chosen.metrics, variants[0].metrics):
+        reporter.warn(notice.code, notice.detail)
     return QuantizeOutcome(
         outcome=outcome,
-        verdict=verdict(chosen, variants[0], task.objective, outcome),
+        verdict=verdict(chosen, variants[0], task.objective, outcome, reporter.warnings),
         best=best,
         pareto=pareto_front(variants),
         variants=variants,

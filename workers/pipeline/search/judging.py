@@ -26,7 +26,7 @@ def judged(
         _say_that_nothing_is_compared(desk, objective)
         return {}
     rows = fitting_rows(original.executor, original.evaluation, desk.reporter)
-    judge = Judge(original.executor, original.evaluation, output, rows)
+    judge = Judge(original.executor, original.evaluation, original.outputs, rows)
     each = original.evaluation.samples.num_samples
     tallies: Tallies = {}
 
@@ -35,9 +35,18 @@ def judged(
 
     for candidate in candidates:
         session = target.open(candidate.path, threads=desk.threads)
-        tallies[candidate.key] = judge.judge(session, TopOneTally(), on_samples=told)
+        tallies[candidate.key] = judge.judge(session, TopOneTally(output.name), on_samples=told)
+    _refuse_without_answers(tallies, original.outputs)
     _warn_of_missing_classes(tallies, output, desk)
     return tallies
+
+
+def _refuse_without_answers(tallies: Tallies, outputs: Sequence[TensorSpec]) -> None:
+    """The float model's answers are the same in every tally."""
+    counted = next(iter(tallies.values())).outputs
+    if sum(tally.values for tally in counted.values()) == sum(tally.nonfinite for tally in counted.values()):
+        names = ", ".join(quoted(output.name) for output in outputs)
+        raise refuse("answers_not_finite", f"No value of {names} is a finite number on any of the samples.")
 
 
 def _say_that_nothing_is_compared(desk: Desk, objective: Objective) -> None:
@@ -54,6 +63,6 @@ def _warn_of_missing_classes(tallies: Tallies, output: TensorSpec, desk: Desk) -
     if not any(tally.predictions for tally in tallies.values()):
         desk.reporter.warn(
             "no_class_axis",
-            f"Output {quoted(output.name)} is not [samples, classes] or [samples, positions, classes]: "
-            "only its signal-to-noise ratio was measured.",
+            f"Output {quoted(output.name)} is not [samples, classes], nor [samples, positions, classes] with labels: "
+            "only signal-to-noise ratios were measured.",
         )

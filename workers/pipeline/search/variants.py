@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from app.contracts.objective import Objective
 from app.contracts.problem import quoted
-from app.contracts.result import BatchBenchmark, LayerReport, Metrics, VariantOutcome
+from app.contracts.result import BatchBenchmark, LayerReport, Metrics, OutputMetrics, VariantOutcome
 from workers.pipeline.delivery.candidates import Candidate
 from workers.pipeline.evaluation.intervals import paired_difference_interval, wilson_interval
-from workers.pipeline.evaluation.tally import TopOneTally
+from workers.pipeline.evaluation.tally import OutputTally, TopOneTally
 from workers.pipeline.search.choice import is_admissible
 
 BASELINE = "baseline"
@@ -69,7 +69,19 @@ def _quality(size_bytes: int, tally: TopOneTally) -> Metrics:
         agreement=tally.agreeing / predictions if predictions else None,
         agreement_ci95=wilson_interval(tally.agreeing, predictions) if predictions else None,
         sqnr_db=tally.sqnr.db(),
+        outputs=tuple(_output(name, counted) for name, counted in tally.outputs.items()),
         samples=tally.samples,
+    )
+
+
+def _output(name: str, counted: OutputTally) -> OutputMetrics:
+    return OutputMetrics(
+        name=quoted(name),
+        sqnr_db=counted.sqnr.db(),
+        values=counted.values,
+        nonfinite=counted.nonfinite,
+        lost=counted.lost,
+        misshapen=counted.misshapen,
     )
 
 

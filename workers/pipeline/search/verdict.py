@@ -1,11 +1,27 @@
 """The result in one plain sentence, with the figures it rests on."""
 
+from collections.abc import Sequence
+
+from app.contracts.inspection import Notice
 from app.contracts.objective import Objective
 from app.contracts.result import Interval, Metrics, Outcome, VariantOutcome
+from workers.pipeline.search.choice import worst_output
+from workers.pipeline.search.poor_results import IN_THE_VERDICT
 
 
-def verdict(best: VariantOutcome, baseline: VariantOutcome, objective: Objective, outcome: Outcome) -> str:
+def verdict(
+    best: VariantOutcome,
+    baseline: VariantOutcome,
+    objective: Objective,
+    outcome: Outcome,
+    warnings: Sequence[Notice] = (),
+) -> str:
     """Honest when int8 does not pay: a user needs to read it here, not to find out in production."""
+    beware = [notice.detail for notice in warnings if notice.code in IN_THE_VERDICT]
+    return " ".join([_plain(best, baseline, objective, outcome), *beware])
+
+
+def _plain(best: VariantOutcome, baseline: VariantOutcome, objective: Objective, outcome: Outcome) -> str:
     parts = [_speed(best.metrics), _size(best.metrics, baseline.metrics), _quality(best.metrics)]
     facts = ", ".join(p for p in parts if p)
     if outcome == "objective_unmet":
@@ -33,10 +49,22 @@ def _quality(metrics: Metrics) -> str:
         change = f"{metrics.accuracy_delta * 100:+.2f} points{_interval(metrics.accuracy_delta_ci95)}"
         return f"and an accuracy of {metrics.accuracy:.2%} ({change}, on {metrics.samples} samples)"
     if metrics.agreement is not None:
-        return f"and agrees with it on {metrics.agreement:.2%} of predictions ({metrics.samples} samples)"
-    if metrics.sqnr_db is not None:
-        return f"and outputs at {metrics.sqnr_db:.1f} dB signal-to-noise ratio ({metrics.samples} samples)"
-    return "and outputs that were not compared" if not metrics.samples else "and outputs equal to the last bit"
+        predictions = f"and agrees with it on {metrics.agreement:.2%} of predictions"
+        return f"{predictions}{_others(metrics)} ({metrics.samples} samples)"
+    worst = worst_output(metrics)
+    if worst is not None:
+        which = "outputs" if len(metrics.outputs) == 1 else f"outputs of which the worst, {worst.name}, is"
+        return f"and {which} at {worst.sqnr_db:.1f} dB signal-to-noise ratio ({metrics.samples} samples)"
+    is_compared = metrics.samples and not any(output.misshapen for output in metrics.outputs)
+    return "and outputs equal to the last bit" if is_compared else "and outputs that were not compared"
+
+
+def _others(metrics: Metrics) -> str:
+    """Predictions say nothing of the other outputs."""
+    worst = worst_output(metrics)
+    if worst is None or len(metrics.outputs) == 1:
+        return ""
+    return f", with {worst.sqnr_db:.1f} dB at its worst output, {worst.name}"
 
 
 def _interval(interval: Interval | None) -> str:
