@@ -36,6 +36,8 @@ class OutputMetrics(Contract):
     name: str
     sqnr_db: float | None = None
     """Null when all that was compared is equal to the last bit, and when nothing was."""
+    worst_channel_db: float | None = None
+    """Of the worst entry along its shorter axis, for outputs of three and more axes."""
     values: int = 0
     """Of the float model's answers, over all samples."""
     nonfinite: int = 0

@@ -39,21 +39,25 @@ def attempt(task: Task, scratch: Path, reporter: Reporter) -> Outcome:
     """Do the task, or say what stopped it."""
     try:
         return Finished(ok=_perform(task, scratch, reporter))
-    except ProblemFound as found:
-        return _refused(found.problem, reporter)
-    except RuntimeRefused as refused:
-        detail = f"ONNX Runtime stopped in the middle of the work: {quoted(refused.reason)}"
-        return _refused(problem("model_not_runnable", detail, hint=_LEAVE_OUT), reporter)
-    except MemoryError:
-        return _refused(problem("out_of_memory", "The machine refused more memory."), reporter)
-    except OSError as error:
-        if error.errno in _OF_THE_MACHINE:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
             raise
-        if error.errno != errno.ENOSPC:
-            return _refused(_unforeseen(error, task, reporter), reporter)
-        return _refused(problem("insufficient_scratch", "The scratch disk filled up during the job."), reporter)
-    except Exception as error:  # noqa: BLE001  whatever it is, it would be met again: trying again tells nobody more
-        return _refused(_unforeseen(error, task, reporter), reporter)
+        return _refused(_problem_of(error, task, reporter), reporter)
+
+
+def _problem_of(error: Exception, task: Task, reporter: Reporter) -> Problem:
+    match error:
+        case ProblemFound():
+            return error.problem
+        case RuntimeRefused():
+            detail = f"ONNX Runtime stopped in the middle of the work: {quoted(error.reason)}"
+            return problem("model_not_runnable", detail, hint=_LEAVE_OUT)
+        case MemoryError():
+            return problem("out_of_memory", "The machine refused more memory.")
+        case OSError(errno=errno.ENOSPC):
+            return problem("insufficient_scratch", "The scratch disk filled up during the job.")
+        case _:
+            return _unforeseen(error, task, reporter)
 
 
 def _perform(task: Task, scratch: Path, reporter: Reporter) -> Result:

@@ -32,6 +32,11 @@ class Prepared:
     placement: Placement
 
     @cached_property
+    def quantized(self) -> frozenset[str]:
+        """The operators whose weights become integers."""
+        return frozenset(site.node for site in self.placement.weights)
+
+    @cached_property
     def nodes(self) -> dict[str, ir.Node]:
         """By name. requires: nobody changes the graph any more."""
         return nodes_by_name(self.model.graph)

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from workers.protocol.gathering import GraphWish
 from workers.quantization.affine import DoubleArray, QParams
-from workers.quantization.executor.executor import Executor
+from workers.quantization.executor.executor import Executor, Interface
 from workers.quantization.placement import Schemes
 from workers.quantization.rounding.rounded_weight import RoundedWeight
 from workers.targets.preparation import Prepared
@@ -19,6 +19,9 @@ from workers.targets.preparation import Prepared
 
 class Session(Executor, Protocol):
     """Serves a delivered file. The float model is run by an `Executor`, which need not be of this runtime."""
+
+    @property
+    def interface(self) -> Interface: ...
 
     def timed(self, feeds: Mapping[str, npt.NDArray[Any]]) -> Callable[[], float]:
         """A function that runs once and returns the milliseconds it took."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from app.contracts.status import Stage
 from workers.pipeline.delivery.candidate_form import CandidateForm, PartsForm
-from workers.pipeline.delivery.candidates import Produced, written
+from workers.pipeline.delivery.candidates import Candidate, Produced, written
+from workers.pipeline.delivery.soundness import CandidateProof
 from workers.pipeline.desk import Desk
 from workers.pipeline.methods.method import Maker, Proposal
 from workers.pipeline.original import Original
@@ -33,19 +34,24 @@ class Workshop:
         form = CandidateForm(
             self.task, self.target, self.outputs, self.original.session.inputs, self.original.session.outputs
         )
+        proof = CandidateProof(self.original.first, self.original.session.interface, reporter)
         asked = production_of(steps.ground, self.task.recipe)
         anew: list[str] = []
 
         def make(proposal: Proposal) -> Produced:
             anew.append(proposal.part)
-            drafts = maker.make(proposal, self.original, self.desk)
-            return Produced(written(drafts, self.task, self.outputs), maker.calibrated_by)
+            candidates = proof.sound(partial(self._candidates, maker, proposal))
+            return Produced(candidates, maker.calibrated_by)
 
         made = [steps.part(asked, p.part, form, partial(make, p)) for p in proposals]
         self._say_that_all_are_there(asked, tuple(p.part for p in proposals), is_news=bool(anew))
         if reporter.stage != Stage.QUANTIZE:
             reporter.enter(Stage.QUANTIZE)  # nothing was left to do in it: it is over like the others
         return Produced(tuple(c for one in made for c in one.candidates), made[-1].calibrated_by)
+
+    def _candidates(self, maker: Maker, proposal: Proposal, left_out: frozenset[str]) -> tuple[Candidate, ...]:
+        drafts = maker.make(proposal, self.original, self.desk, left_out=left_out)
+        return written(drafts, self.task, self.outputs)
 
     def _say_that_all_are_there(self, asked: Production, parts: tuple[str, ...], *, is_news: bool) -> None:
         steps, form = self.desk.steps, PartsForm(parts)

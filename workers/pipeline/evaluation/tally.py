@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.contracts.problem import refuse
+from workers.pipeline.evaluation.channel_sqnr import ChannelSqnr
 from workers.quantization.error_metrics import SqnrAccumulator
 
 Array = npt.NDArray[Any]
@@ -39,6 +40,7 @@ class OutputTally:
     misshapen: int = 0
     """Samples to which the candidate gave answers of another shape: they are not compared."""
     sqnr: SqnrAccumulator = field(default_factory=SqnrAccumulator)
+    channels: ChannelSqnr = field(default_factory=ChannelSqnr)
 
     def observe(self, expected: Array, actual: Array, *, samples: int) -> bool:
         """False if the answers cannot be held against each other."""
@@ -50,6 +52,7 @@ class OutputTally:
             return False
         self.lost += int((finite & ~np.isfinite(actual)).sum())
         self.sqnr.observe(expected, actual)
+        self.channels.observe(expected, actual)
         return True
 
     @property

@@ -43,17 +43,26 @@ class DynamicMaker:
     stage: Stage = Stage.QUANTIZE
     calibrated_by: str | None = None
 
-    def make(self, proposal: Proposal, original: Original, desk: Desk) -> tuple[Draft, ...]:
+    def make(
+        self,
+        proposal: Proposal,  # noqa: ARG002  there is one
+        original: Original,
+        desk: Desk,
+        *,
+        left_out: frozenset[str] = frozenset(),
+    ) -> tuple[Draft, ...]:
+        kept = (*self.recipe.nodes_to_exclude, *sorted(left_out))
+        recipe = self.recipe.model_copy(update={"nodes_to_exclude": kept})
         source = proven(
             lambda w: lifted_graph(self.model, self.folder, without=w), LIFTING, original.first, desk.reporter
         )
         if sum(map(tensor_bytes, self.model.graph.initializer)) > _MOST_FOR_THE_TOOL:
-            return (_dynamic_by_weight(source, self.recipe),)
+            return (_dynamic_by_weight(source, recipe),)
         try:
-            return (_dynamic(source, self.recipe),)
+            return (_dynamic(source, recipe),)
         except DynamicQuantizationFailed as error:
             desk.reporter.log(f"ONNX Runtime's dynamic quantizer: {error}. Each weight is quantized by itself instead.")
-            return (_dynamic_by_weight(source, self.recipe),)
+            return (_dynamic_by_weight(source, recipe),)
 
 
 def _dynamic_by_weight(source: ir.Model, recipe: DynamicRecipe) -> Draft:

@@ -39,13 +39,20 @@ class Float16Maker:
     stage: Stage = Stage.QUANTIZE
     calibrated_by: str | None = None
 
-    def make(self, proposal: Proposal, original: Original, desk: Desk) -> tuple[Draft, ...]:
+    def make(
+        self,
+        proposal: Proposal,  # noqa: ARG002  there is one
+        original: Original,
+        desk: Desk,
+        *,
+        left_out: frozenset[str] = frozenset(),
+    ) -> tuple[Draft, ...]:
         cast = proven(
             lambda w: lifted_graph(self.model, self.folder, without=w), LIFTING, original.first, desk.reporter
         )
         excluded = {n.name or "" for n in cast.graph if n.op_type in self.recipe.op_types_to_exclude}
         try:
-            report = cast_to_float16(cast, nodes_to_keep={*self.recipe.nodes_to_exclude, *excluded})
+            report = cast_to_float16(cast, nodes_to_keep={*self.recipe.nodes_to_exclude, *excluded, *left_out})
         except TypesUnknown as error:
             raise refuse("onnx_invalid", quoted(str(error))) from error
         for name, misfits in list(report.misfits.items())[:_MOST_WARNINGS]:

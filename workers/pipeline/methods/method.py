@@ -60,8 +60,13 @@ class Maker(Protocol):
     def calibrated_by(self) -> str | None:
         """What ran the float model over the calibration data; None where nothing had to, or nothing has been made."""
 
-    def make(self, proposal: Proposal, original: Original, desk: Desk) -> tuple[Draft, ...]:
-        """Usually one, and its form for the runtime. What proposals share is done once. Raises ProblemFound."""
+    def make(
+        self, proposal: Proposal, original: Original, desk: Desk, *, left_out: frozenset[str] = frozenset()
+    ) -> tuple[Draft, ...]:
+        """Usually one, and its form for the runtime. What proposals share is done once. Raises ProblemFound.
+
+        left_out: operators that stay in float beside those that the recipe excludes, since a runtime cannot take them.
+        """
 
 
 class Method(Protocol[R_contra]):

@@ -78,6 +78,7 @@ def _output(name: str, counted: OutputTally) -> OutputMetrics:
     return OutputMetrics(
         name=quoted(name),
         sqnr_db=counted.sqnr.db(),
+        worst_channel_db=counted.channels.worst_db(),
         values=counted.values,
         nonfinite=counted.nonfinite,
         lost=counted.lost,

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from app.contracts.inspection import Notice
 from app.contracts.objective import Objective
-from app.contracts.result import Interval, Metrics, Outcome, VariantOutcome
+from app.contracts.result import Interval, Metrics, Outcome, OutputMetrics, VariantOutcome
 from workers.pipeline.search.choice import worst_output
 from workers.pipeline.search.poor_results import IN_THE_VERDICT
+
+_HIDDEN_DB = 6.0
 
 
 def verdict(
@@ -54,9 +56,22 @@ def _quality(metrics: Metrics) -> str:
     worst = worst_output(metrics)
     if worst is not None:
         which = "outputs" if len(metrics.outputs) == 1 else f"outputs of which the worst, {worst.name}, is"
-        return f"and {which} at {worst.sqnr_db:.1f} dB signal-to-noise ratio ({metrics.samples} samples)"
+        return (
+            f"and {which} at {worst.sqnr_db:.1f} dB signal-to-noise ratio{_channel(worst)} ({metrics.samples} samples)"
+        )
     is_compared = metrics.samples and not any(output.misshapen for output in metrics.outputs)
     return "and outputs equal to the last bit" if is_compared else "and outputs that were not compared"
+
+
+def _channel(output: OutputMetrics) -> str:
+    """Where one channel is much worse than all together."""
+    if (
+        output.worst_channel_db is None
+        or output.sqnr_db is None
+        or output.worst_channel_db > output.sqnr_db - _HIDDEN_DB
+    ):
+        return ""
+    return f", {output.worst_channel_db:.1f} dB in its worst channel"
 
 
 def _others(metrics: Metrics) -> str:

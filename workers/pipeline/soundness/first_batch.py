@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from workers.ingestion.data.samples import Batch
 from workers.pipeline.feeding.feeder import Feeder
@@ -40,6 +44,10 @@ class FirstBatch:
                 f"The float model answers the same samples differently each time ({again}): all figures include that.",
             )
         return cls(feeds, expected, again is None, model, target, threads)
+
+    def floats(self) -> dict[str, npt.NDArray[np.floating[Any]]]:
+        """The answers that noise can be measured of."""
+        return {n: a for n, a in self.expected.items() if isinstance(a, np.ndarray) and a.dtype.kind == "f"}
 
     def deviation_of(self, graph: Executor) -> Deviation | None:
         """Of a graph that claims to compute the same; None where rounding explains it, or nothing can be proven."""

@@ -23,7 +23,10 @@ def proven(prepare: Prepare, passes: Sequence[str], first: FirstBatch, reporter:
 def passes_to_leave_out(
     prepare: Prepare, passes: Sequence[str], first: FirstBatch, reporter: Reporter
 ) -> frozenset[str]:
-    """passes: names, in the order in which they run. Raises ProblemFound where nothing that can be left out is to blame."""
+    """passes: names, in the order in which they run.
+
+    Raises ProblemFound where nothing that can be left out is to blame.
+    """
     left_out: frozenset[str] = frozenset()
     while (deviation := _deviation(prepare(left_out), first)) is not None:
         culprit = _culprit(prepare, [name for name in passes if name not in left_out], left_out, first)

@@ -11,12 +11,26 @@ ExecutorError
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+
+
+class Port(NamedTuple):
+    """An input or output as a session shows it."""
+
+    name: str
+    type: str
+    """As the runtime spells it."""
+    axes: int | None
+    """None where it is no tensor."""
+
+
+Interface = tuple[tuple[Port, ...], tuple[Port, ...]]
+"""Inputs and outputs, in order."""
 
 
 class Executor(Protocol):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 import onnxruntime as ort
 
-from workers.quantization.executor.executor import RuntimeRefused
+from workers.quantization.executor.executor import Interface, Port, RuntimeRefused
 from workers.quantization.executor.runtime_errors import refusal
 from workers.quantization.graph.model_file import fits_one_file, is_mapped
 
@@ -33,6 +33,10 @@ class OnnxRuntimeSession:
         self._session = opened(model, threads=threads, optimized=optimized)
         self.inputs = tuple(i.name for i in self._session.get_inputs())
         self.outputs = tuple(o.name for o in self._session.get_outputs())
+
+    @property
+    def interface(self) -> Interface:
+        return _ports(self._session.get_inputs()), _ports(self._session.get_outputs())
 
     def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> dict[str, npt.NDArray[np.generic]]:
         """The named outputs, or all. `feeds` may hold more than the model's inputs."""
@@ -86,6 +90,10 @@ def opened(
 def quiet_logs() -> None:
     """ONNX Runtime logs to stderr by itself; what matters arrives as an exception."""
     ort.set_default_logger_severity(_FATAL_ONLY)
+
+
+def _ports(nodes: Sequence[ort.NodeArg]) -> tuple[Port, ...]:
+    return tuple(Port(n.name, n.type, len(n.shape) if n.type.startswith("tensor") else None) for n in nodes)
 
 
 def _refusal(error: Exception, model: bytes | Path) -> MemoryError | RuntimeRefused:

@@ -16,6 +16,7 @@ from workers.pipeline.feeding.feeder import Feeder, fitting_rows
 from workers.pipeline.methods.method import Draft, Proposal
 from workers.pipeline.methods.static.calibration import calibrate
 from workers.pipeline.methods.static.layer_reports import layer_reports
+from workers.pipeline.methods.static.left_out import without
 from workers.pipeline.methods.static.refinement import Calibrated, Refined, Refiner
 from workers.pipeline.methods.static.statistics import Statistics, empty_statistics
 from workers.pipeline.methods.static.statistics_form import StatisticsForm
@@ -97,14 +98,16 @@ class StaticMaker:
     def calibrated_by(self) -> str | None:
         return None if self._shared is None else self._shared.statistics.executor
 
-    def make(self, proposal: Proposal, original: Original, desk: Desk) -> tuple[Draft, ...]:
+    def make(
+        self, proposal: Proposal, original: Original, desk: Desk, *, left_out: frozenset[str] = frozenset()
+    ) -> tuple[Draft, ...]:
         shared = self._shared = self._shared or self._calibrated(original, desk)
         if shared.held_out.batches:
-            return self._drafts(self._best(shared, desk), shared, original, desk)
+            return self._drafts(self._best(shared, desk), shared, original, desk, left_out)
         assert isinstance(proposal.recipe, StaticRecipe)  # as this method proposed it
         named = named_strategies(proposal.recipe)
         wanted = [(r, s) for r in shared.alternatives for s in r.strategies if (s.method, s.percentile) in named]
-        return tuple(draft for one in wanted for draft in self._drafts(one, shared, original, desk))
+        return tuple(draft for one in wanted for draft in self._drafts(one, shared, original, desk, left_out))
 
     def _calibrated(self, original: Original, desk: Desk) -> _Shared:
         self._prove(original, desk)
@@ -161,9 +164,12 @@ class StaticMaker:
             )
         return wanted[quality.index(max(quality))]
 
-    def _drafts(self, wanted: Wanted, shared: _Shared, original: Original, desk: Desk) -> tuple[Draft, ...]:
-        refined, strategy = wanted
+    def _drafts(
+        self, wanted: Wanted, shared: _Shared, original: Original, desk: Desk, left_out: frozenset[str]
+    ) -> tuple[Draft, ...]:
         errors = self._tried(wanted, shared, original, desk)
+        refined, strategy = without(*wanted, left_out, recipe=self.recipe, target=self.target) if left_out else wanted
+        errors = {node: error for node, error in errors.items() if node in refined.prepared.quantized}
         corrections = _mean_errors(refined.prepared, errors) if self.recipe.bias_correction else {}
         layers = layer_reports(refined, strategy, errors, corrected=corrections.keys())
         forms = self.target.forms(refined.prepared, _numbers(refined, strategy, corrections))
