@@ -12,6 +12,7 @@ from onnx_ir.passes.common import NameFixPass
 
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn
 from workers.quantization.affine import choose_qparams, fake_quantize
+from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
 from workers.quantization.passes.fold_batch_norm import fold_batch_norm
 from workers.quantization.passes.insert_qdq import insert_qdq
 from workers.quantization.passes.lift_constants import lift_constants
@@ -154,3 +155,45 @@ def test_a_channel_of_tiny_weights_and_a_large_bias_keeps_its_bias() -> None:
     proto = inserted(model, rounded={"head": round_weight(weight, PER_CHANNEL, axis=0, limited=True)})
     # 7 / (8/255 * 1e-9 * 2 / 127) would be 1.4e13 codes; int32 holds 2.1e9
     np.testing.assert_allclose(run(proto, x=np.zeros((1, 8), np.float32))[0], bias, rtol=1e-3)
+
+
+@pytest.mark.parametrize("bias", [np.array([0.5, 7.0, -0.5], np.float32), np.float32(7.0), np.array([7.0], np.float32)])
+@pytest.mark.parametrize("turned", [True, False])
+def test_a_bias_that_an_addition_brings_keeps_its_digits_in_a_fused_product(bias: Any, *, turned: bool) -> None:
+    weight = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+    weight[:, 1] *= 1e-9
+    addition = ["b", "p"] if turned else ["p", "b"]
+    nodes = [n("MatMul", ["x", "w"], ["p"], name="product"), n("Add", addition, ["y"])]
+    stored = {"w": weight, "b": np.asarray(bias)}
+    proto = inserted(model_of(nodes, stored, inputs={"x": ["n", 8]}, outputs={"y": ["n", 3]}))
+    expected = np.broadcast_to(np.asarray(bias).reshape(-1), (3,))
+    # ONNX Runtime makes QGemm of it, with a bias of 32 bits in steps of input scale * weight scale
+    served = OnnxRuntimeSession(proto.SerializeToString(), threads=1).run({"x": np.zeros((1, 8), np.float32)})
+    np.testing.assert_allclose(served["y"][0], expected, rtol=1e-3)
+
+
+def test_a_weight_that_a_branch_reads_as_well_is_stored_once() -> None:
+    weight = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+    value = helper.make_tensor_value_info
+
+    def branch(name: str, node: onnx.NodeProto) -> onnx.GraphProto:
+        return helper.make_graph([node], name, [], [value(node.output[0], TensorProto.FLOAT, None)])
+
+    nodes = [
+        n("MatMul", ["x", "w"], ["p"], name="product"),
+        n("ReduceSum", ["p"], ["s"], keepdims=0),
+        n("Greater", ["s", "zero"], ["c"]),
+        n("If", ["c"], ["y"], then_branch=branch("t", n("MatMul", ["p", "w"], ["a"])),
+          else_branch=branch("e", n("Neg", ["p"], ["b"]))),
+    ]  # fmt: skip
+    graph = helper.make_graph(
+        nodes, "if", [value("x", TensorProto.FLOAT, ["n", 64])], [value("y", TensorProto.FLOAT, ["n", 64])],
+        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(np.float32(0), "zero")],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    proto = inserted(model)
+    assert "w" not in initializers(proto)
+    x = np.abs(np.random.default_rng(1).normal(size=(4, 64))).astype(np.float32)
+    x = x if (x @ weight).sum() > 0 else -x
+    expected, found = x @ weight @ weight, run(proto, x=x)
+    assert np.square(found - expected).sum() < 1e-3 * np.square(expected).sum()
