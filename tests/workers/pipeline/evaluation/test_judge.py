@@ -49,8 +49,8 @@ def feeder(npz: Any, reporter: Reporter, *, batch: int | str = "n", samples: int
 
 def test_the_float_model_answers_once_for_all_candidates(npz: Any, reporter: Reporter) -> None:
     original, same, other = Adding(), Adding(), Adding(added=-2.0)
-    judge = Judge(original, feeder(npz, reporter), Y, rows=4)
-    first, second = judge.judge(same, TopOneTally()), judge.judge(other, TopOneTally())
+    judge = Judge(original, feeder(npz, reporter), [Y], rows=4)
+    first, second = judge.judge(same, TopOneTally("y")), judge.judge(other, TopOneTally("y"))
     assert original.asked == same.asked == other.asked == [4, 4, 2]
     assert (first.samples, first.agreeing, first.correct, first.sqnr.noise) == (10, 10, 10, 0.0)
     # with 2.5 in the second column, samples 3 and 4 fall to class 0: right before, wrong now
@@ -63,16 +63,16 @@ def test_answers_too_large_to_keep_are_computed_again(
 ) -> None:
     monkeypatch.setattr(module, "_KEPT_BYTES", 4 * 2 * 4)  # one batch of four rows of two float32
     original = Adding()
-    judge = Judge(original, feeder(npz, reporter), Y, rows=4)
-    found = [judge.judge(Adding(added=-2.0), TopOneTally()) for _ in range(2)]
+    judge = Judge(original, feeder(npz, reporter), [Y], rows=4)
+    found = [judge.judge(Adding(added=-2.0), TopOneTally("y")) for _ in range(2)]
     assert original.asked == [4, 4, 2, 4, 2]
     assert found[0] == found[1]
 
 
 def test_a_judge_goes_on_where_the_tally_stopped(npz: Any, reporter: Reporter) -> None:
-    judge = Judge(Adding(), feeder(npz, reporter), Y, rows=2)
-    whole, candidate = judge.judge(Adding(added=-2.0), TopOneTally()), Adding(added=-2.0)
-    tally = judge.judge(candidate, TopOneTally(), upto=4)
+    judge = Judge(Adding(), feeder(npz, reporter), [Y], rows=2)
+    whole, candidate = judge.judge(Adding(added=-2.0), TopOneTally("y")), Adding(added=-2.0)
+    tally = judge.judge(candidate, TopOneTally("y"), upto=4)
     assert (tally.samples, candidate.asked) == (4, [2, 2])
     assert judge.judge(candidate, tally) == whole
     assert candidate.asked == [2] * 5
@@ -80,14 +80,14 @@ def test_a_judge_goes_on_where_the_tally_stopped(npz: Any, reporter: Reporter) -
 
 def test_rows_that_only_fill_a_fixed_batch_are_not_counted(npz: Any, reporter: Reporter) -> None:
     candidate = Adding(added=-2.0)
-    tally = Judge(Adding(), feeder(npz, reporter, batch=4), Y, rows=4).judge(candidate, TopOneTally())
+    tally = Judge(Adding(), feeder(npz, reporter, batch=4), [Y], rows=4).judge(candidate, TopOneTally("y"))
     assert candidate.asked == [4, 4, 4]
     assert (tally.samples, tally.predictions, tally.sqnr.noise) == (10, 10, 40.0)
 
 
 def test_how_far_it_is_is_told_after_each_batch(npz: Any, reporter: Reporter) -> None:
     seen: list[int] = []
-    Judge(Adding(), feeder(npz, reporter), Y, rows=4).judge(Adding(), TopOneTally(), on_samples=seen.append)
+    Judge(Adding(), feeder(npz, reporter), [Y], rows=4).judge(Adding(), TopOneTally("y"), on_samples=seen.append)
     assert seen == [4, 8, 10]
 
 
@@ -113,5 +113,21 @@ def test_padding_is_cut_for_predictions_of_whole_samples_and_kept_for_those_of_t
     samples = feeder_for(describe(attention()), open_archive(npz(**data)), reporter)
     candidate = Widths()
     output = TensorSpec(name="y", dtype="float32", shape=shape)
-    Judge(Widths(), samples, output, rows=4).judge(candidate, TopOneTally())
+    Judge(Widths(), samples, [output], rows=4).judge(candidate, TopOneTally("y"))
     assert candidate.seen == widths
+
+
+class Several(Adding):
+    """Gives out z = 2 x beside y."""
+
+    outputs = ("y", "z")
+
+    def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
+        return {**super().run(feeds), "z": 2.0 * np.asarray(feeds["x"]) + self.added}
+
+
+def test_all_outputs_are_held_against_the_float_models(npz: Any, reporter: Reporter) -> None:
+    z = TensorSpec(name="z", dtype="float32", shape=("n", 2))
+    judge = Judge(Several(), feeder(npz, reporter), [Y, z], rows=4)
+    tally = judge.judge(Several(added=-2.0), TopOneTally("y"))
+    assert (tally.outputs["y"].sqnr.noise, tally.outputs["z"].sqnr.noise) == (10 * 4.0, 20 * 4.0)
