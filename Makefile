@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: system-deps demo test test-faults lint format serve bench bench-ptq bench-service fingerprints install clean
+.PHONY: system-deps demo test test-faults fuzz lint format serve bench bench-ptq bench-service fingerprints install clean
 
 install: $(INSTALLED)
 
@@ -45,6 +45,10 @@ test: lint
 test-faults: $(INSTALLED)
 	$(BIN)/python -m pytest -m faults tests/faults
 	$(BIN)/python -m tests.faults.chaos --jobs 50 --seconds 120
+
+# models that nobody chose, through all presets, for ten minutes or as long as SECONDS says; ends with one JSON line
+fuzz: $(INSTALLED)
+	$(BIN)/python -m tests.fuzz.models --seconds $(or $(SECONDS),600) --first $(or $(FIRST),0)
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

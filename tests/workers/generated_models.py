@@ -1,8 +1,8 @@
 """Small models made up from a number: every one is valid, answers finite numbers, and is put together as exporters do.
 
 What varies: kinds of input, operators and their attributes, opsets from 9 on, where weights come from (initializers,
-Constant nodes, half precision behind a Cast, transposed, scaled, shared, tables that embed and predict), several outputs
-of which some are one value, branches that read values and weights of the graph around them, and names.
+Constant nodes, half precision behind a Cast, transposed, scaled, shared, tables that embed and predict), outputs of
+which some are one value, branches that read values and weights of the graph around them, and names.
 """
 
 from collections.abc import Callable
@@ -89,28 +89,30 @@ class Builder:
         return name
 
     def _stored(self, array: Any) -> str:
-        match self.pick("plain", "plain", "plain", "half", "turned", "shaped", "scaled", "split", "joined", "named"):
-            case "half":
-                return self.node("Cast", [self.constant(array.astype(np.float16))], to=TensorProto.FLOAT)
-            case "turned" if array.ndim > 1:
-                axes = self.rng.permutation(array.ndim)
-                stored = self.constant(np.ascontiguousarray(array.transpose(axes)))
-                return self.node("Transpose", [stored], perm=[int(a) for a in np.argsort(axes)])
-            case "shaped":
-                return self.node("Reshape", [self.constant(array.reshape(-1)), self.constant(np.array(array.shape))])
-            case "scaled":
-                return self.node("Mul", [self.constant(array * 2), self.constant(np.float32(0.5))])
-            case "split" if self.opset >= 13 and array.shape[0] > 1:
-                both = self.constant(np.concatenate([array, array]))
-                sizes = self.constant(np.array([array.shape[0]] * 2))
-                return self.node("Split", [both, sizes], outputs=2, axis=0)[0]
-            case "joined" if array.shape[0] > 1:
-                halves = [self.constant(part) for part in np.array_split(array, 2)]
-                return self.node("Concat", halves, axis=0)
-            case "named":
-                return self.node("Identity", [self.constant(array)])
-            case _:
-                return self.constant(array)
+        how = self.pick("plain", "plain", "plain", "half", "turned", "shaped", "scaled", "split", "joined", "named")
+        if how in {"turned", "split", "joined"} and (array.shape[0] < 2 or (how == "split" and self.opset < 13)):
+            how = "plain"
+        stored: dict[str, Callable[[], str]] = {
+            "plain": lambda: self.constant(array),
+            "named": lambda: self.node("Identity", [self.constant(array)]),
+            "half": lambda: self.node("Cast", [self.constant(array.astype(np.float16))], to=TensorProto.FLOAT),
+            "turned": lambda: self._turned_weight(array),
+            "shaped": lambda: self.node("Reshape", [self.constant(array.reshape(-1)), self.constant([*array.shape])]),
+            "scaled": lambda: self.node("Mul", [self.constant(array * 2), self.constant(np.float32(0.5))]),
+            "split": lambda: self._split_weight(array),
+            "joined": lambda: self.node("Concat", [self.constant(a) for a in np.array_split(array, 2)], axis=0),
+        }
+        return stored[how]()
+
+    def _turned_weight(self, array: Any) -> str:
+        axes = self.rng.permutation(array.ndim)
+        kept = self.constant(np.ascontiguousarray(array.transpose(axes)))
+        return self.node("Transpose", [kept], perm=[int(a) for a in np.argsort(axes)])  # type: ignore[no-any-return]
+
+    def _split_weight(self, array: Any) -> str:
+        both = self.constant(np.concatenate([array, array]))
+        sizes = self.constant([array.shape[0]] * 2)
+        return self.node("Split", [both, sizes], outputs=2, axis=0)[0]  # type: ignore[no-any-return]
 
     def vector(self, *shape: int, low: float = -0.5, high: float = 0.5) -> str:
         return self.constant(self.rng.uniform(low, high, shape).astype(np.float32))
@@ -148,7 +150,9 @@ class Builder:
             lambda: self.node("Mul", [x, self.node("Sigmoid", [x], x.shape)], x.shape),
             lambda: self._gelu(x),
             lambda: self._clipped(x),
-            lambda: self.node("Where", [self.node("Cast", [self.node("Floor", [x])], to=TensorProto.BOOL), x, self.vector(1)], x.shape),
+            lambda: self.node(
+                "Where", [self.node("Cast", [self.node("Floor", [x])], to=TensorProto.BOOL), x, self.vector(1)], x.shape
+            ),
         ]
         if self.opset >= 14:
             kinds.append(lambda: self.node("HardSwish", [x], x.shape))
@@ -223,7 +227,12 @@ class Builder:
         if self.opset < 11:
             return self.node("Pad", [x], shape, pads=[0, 0, 1, 1, 0, 0, 0, 1], mode=mode)
         if self.opset >= 18 and self.chance(0.6):
-            inputs = [x, self.constant(np.array([1, 1, 0, 1])), "", self.constant(np.array(self.pick([2, 3], [-2, -1])))]
+            inputs = [
+                x,
+                self.constant(np.array([1, 1, 0, 1])),
+                "",
+                self.constant(np.array(self.pick([2, 3], [-2, -1]))),
+            ]
             return self.node("Pad", inputs, shape, mode=mode)
         return self.node("Pad", [x, self.constant(np.array([0, 0, 1, 1, 0, 0, 0, 1]))], shape, mode=mode)
 
@@ -268,7 +277,6 @@ class Builder:
     # -- steps on sequences [t, f] and vectors [f]
 
     def sequence_step(self, x: Value) -> Value:
-        t, f = x.shape
         steps: list[Callable[[], Value]] = [lambda: self._linear(x)] * 3 + [
             lambda: self.activated(x),
             lambda: self._residual(x),
@@ -389,10 +397,8 @@ def _built(rng: np.random.Generator) -> Generated:
     if len(x.shape) == 1 and b.chance(0.3):
         x = b.branched(x)
         b.nodes[-1].name = f"{b.prefix}if"
-    if kind == "tokens" and len(x.shape) == 2 and b.chance(0.6):
-        x = _predicted(b, x)
-    else:
-        x = b._linear(b.flattened(x), 5)  # noqa: SLF001  this module's own
+    is_predicted = kind == "tokens" and len(x.shape) == 2 and b.chance(0.6)
+    x = _predicted(b, x) if is_predicted else b._linear(b.flattened(x), 5)
     if b.chance(0.2):
         b.give_out(x)
         x = b.node("Identity", [x], x.shape)
@@ -413,13 +419,13 @@ def _begin(b: Builder, kind: str) -> Value:
             b.inputs.append(helper.make_tensor_value_info(name, TensorProto.INT64, [BATCH, 6]))
             b.data[name] = b.rng.integers(0, 160, (SAMPLES, 6))
             table = b.rng.normal(size=(160, 8)).astype(np.float32)
-            b.weights[160, 8] = [b._stored(table)]  # noqa: SLF001
+            b.weights[160, 8] = [b._stored(table)]
             return b.node("Gather", [b.weights[160, 8][0], name], (6, 8), axis=0)  # type: ignore[no-any-return]
 
 
 def _predicted(b: Builder, x: Value) -> Value:
     """The table that embeds is the output layer too."""
-    x = b._linear(x, 8)  # noqa: SLF001
+    x = b._linear(x, 8)
     turned = b.node("Transpose", [b.weights[160, 8][0]], perm=[1, 0])
     return b.node("MatMul", [x, turned], (x.shape[0], 160))  # type: ignore[no-any-return]
 

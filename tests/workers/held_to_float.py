@@ -1,4 +1,4 @@
-"""What a job made of a model, held against the model by ONNX Runtime alone and by a simulation that knows no placement."""
+"""What a job made of a model, held against it by ONNX Runtime alone and by a simulation that knows no placement."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +76,12 @@ def simulated(generated: Generated) -> float:
         nodes.append(node)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    return min(decibels(answers(generated.model.SerializeToString(), generated.data), answers(model.SerializeToString(), generated.data)))
+    return min(
+        decibels(
+            answers(generated.model.SerializeToString(), generated.data),
+            answers(model.SerializeToString(), generated.data),
+        )
+    )
 
 
 def answers(model: bytes | str, data: Answers) -> Answers:
@@ -111,7 +116,7 @@ def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    import tempfile  # noqa: PLC0415
+    import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
         options.optimized_model_filepath = str(Path(folder, "folded.onnx"))
@@ -135,12 +140,16 @@ def _observed(model: onnx.ModelProto, data: Answers, names: set[str]) -> dict[st
 
 
 def _rounded(source: str, name: str, scale: float, model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    model.graph.initializer.append(numpy_helper.from_array(np.float32(scale), f"{name}_scale"))
-    steps, whole = f"{name}_steps", f"{name}_whole"
-    n = helper.make_node
+    """X -> floor(x / scale + 1/2) * scale: Round came with opset 11."""
+    constants = {f"{name}_scale": np.float32(scale), f"{name}_half": np.float32(0.5)}
+    model.graph.initializer.extend(numpy_helper.from_array(value, key) for key, value in constants.items())
+    steps, shifted, whole = f"{name}_steps", f"{name}_shifted", f"{name}_whole"
     return [
-        n("Div", [source, f"{name}_scale"], [steps]), n("Round", [steps], [whole]), n("Mul", [whole, f"{name}_scale"], [name]),
-    ]  # fmt: skip
+        helper.make_node("Div", [source, f"{name}_scale"], [steps]),
+        helper.make_node("Add", [steps, f"{name}_half"], [shifted]),
+        helper.make_node("Floor", [shifted], [whole]),
+        helper.make_node("Mul", [whole, f"{name}_scale"], [name]),
+    ]
 
 
 def _round_weight(model: onnx.ModelProto, node: onnx.NodeProto) -> None:

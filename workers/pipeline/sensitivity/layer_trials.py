@@ -71,13 +71,13 @@ class LayerTrials:
             tensor: [self._layer(site) for site in sites]
             for tensor, sites in tensors_of(self.prepared.model.graph, self.prepared.placement).items()
         }
-        watched, computed = also_giving_out(self.prepared.model, by_tensor)
+        watched, _ = also_giving_out(self.prepared.model, by_tensor)
         session = loaded(watched, threads=self.threads)
         total = min(TRIAL_SAMPLES, feeder.samples.num_samples)
         done = 0
         for fed in feeder.batches(rows, limit=total):
             feeds, tokens = feeder.padding.read(fed.feeds)
-            outputs = session.run(feeds, list(computed))
+            outputs = session.run(feeds, [tensor for tensor in by_tensor if tensor not in feeds])
             for tensor, layers in by_tensor.items():
                 x = np.asarray(feeds[tensor] if tensor in feeds else outputs[tensor], np.float32)
                 x = real_values(x, tokens)

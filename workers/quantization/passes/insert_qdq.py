@@ -3,8 +3,8 @@
 Rules
 1. weight -> int8 initializer, DequantizeLinear
 2. bias of Conv and Gemm -> int32 initializer with scale = input scale * weight scale, DequantizeLinear; it stays float
-   where the placement says so. What alone is added to a MatMul stays float too, but ONNX Runtime makes such a bias of it
-   when it loads the model: wherever there is a bias, the scales of the weight leave room for it
+   where the placement says so. What is added to a MatMul stays float too, but ONNX Runtime makes such a bias of it when
+   it loads the model: wherever there is a bias, the scales of the weight leave room for it
 3. Gather(table) -> Gather(int8 table), DequantizeLinear: only the rows that were looked up become floats. With a scale
    for each column, the DequantizeLinear has scale 1 and a Mul by the scales follows: ONNX Runtime runs the pair ten
    times as fast as a DequantizeLinear along the last axis

@@ -54,7 +54,10 @@ def written(
                 n("DequantizeLinear", [f"{layer}_w", f"{layer}_ws", f"{layer}_wz"], [f"{layer}_r"], axis=1),
             ]
             given, read = f"{layer}_d", f"{layer}_r"
-        nodes += [n("MatMul", [given, read], [f"{layer}_p"], name=layer), n("Add", [f"{layer}_p", f"{layer}_b"], [f"{layer}_y"])]
+        nodes += [
+            n("MatMul", [given, read], [f"{layer}_p"], name=layer),
+            n("Add", [f"{layer}_p", f"{layer}_b"], [f"{layer}_y"]),
+        ]
         value = f"{layer}_y"
     nodes.append(n("Cast", [value], [output], to=kind))
     graph = helper.make_graph(

@@ -34,7 +34,7 @@ def first_batch(folder: Path, model: onnx.ModelProto, data: Any, npz: Any, repor
 
 
 def chain(*, scale: float = 1.0, renamed: bool = False, dropped: bool = False) -> onnx.ModelProto:
-    """y = relu(x w) scale, z = argmax of it."""
+    """Y = relu(x w) scale, z = argmax of it."""
     nodes = [
         n("MatMul", ["x", "w"], ["p"], name="product"),
         n("Relu", ["p"], ["r"]),

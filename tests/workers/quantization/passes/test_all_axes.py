@@ -75,5 +75,7 @@ def test_pads_that_are_computed_are_spread_when_the_model_runs() -> None:
 
 def test_a_resize_that_keeps_the_aspect_ratio_stays() -> None:
     resize = n("Resize", ["x", "", "", "s"], ["y"], axes=[2, 3], keep_aspect_ratio_policy="not_larger")
-    model = model_of([resize], {"s": np.array([8, 8])}, inputs={"x": ["n", 3, 4, 5]}, outputs={"y": [None] * 4}, opset=18)
+    model = model_of(
+        [resize], {"s": np.array([8, 8])}, inputs={"x": ["n", 3, 4, 5]}, outputs={"y": [None] * 4}, opset=18
+    )
     assert held_to_the_same(model)[0] == []

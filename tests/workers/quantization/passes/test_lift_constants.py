@@ -72,9 +72,7 @@ HIDDEN: dict[str, tuple[list[onnx.NodeProto], dict[str, Any]]] = {
 def test_a_weight_that_follows_from_constants_becomes_one(how: str) -> None:
     nodes, stored = HIDDEN[how]
     stored = {name: np.asarray(array) for name, array in stored.items()}
-    model = model_of(
-        [*nodes, n("MatMul", ["x", "w"], ["y"])], stored, inputs={"x": ["n", 6]}, outputs={"y": ["n", 4]}
-    )
+    model = model_of([*nodes, n("MatMul", ["x", "w"], ["y"])], stored, inputs={"x": ["n", 6]}, outputs={"y": ["n", 4]})
     assert operators(assert_same(model, x=X)) == ["MatMul"]
 
 
@@ -143,7 +141,7 @@ def scanned(body_nodes: Any) -> onnx.ModelProto:
     ]
     graph = helper.make_graph(
         nodes, "scan",
-        [helper.make_tensor_value_info("x", number, ["n", 6]), helper.make_tensor_value_info("xs", number, ["n", 2, 4])],
+        [helper.make_tensor_value_info(*v) for v in (("x", number, ["n", 6]), ("xs", number, ["n", 2, 4]))],
         [helper.make_tensor_value_info("y", number, ["n", 4])],
         [numpy_helper.from_array(W, "s"), numpy_helper.from_array(W[:4], "r")],
     )  # fmt: skip
