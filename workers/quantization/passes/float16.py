@@ -22,6 +22,7 @@ from onnx_ir.passes import common
 from workers.quantization.graph.constants import add_constant, drop_unused_initializers, float_constant_of
 from workers.quantization.half_precision import LARGEST, Misfit, to_float16
 from workers.quantization.half_slots import KEPT_IN_FLOAT32, HalfSlots, KeptInFloat32, half_slots, is_float32
+from workers.quantization.passes.float16_hazards import hazard_of
 
 
 class TypesUnknown(ValueError):
@@ -91,7 +92,7 @@ def _plan(
         elif shapes_alone and not _reads_shape(node):
             plan[node] = KeptInFloat32("It is computed from shapes alone.")
         else:
-            plan[node] = half_slots(node, model.opset_imports)
+            plan[node] = hazard_of(node) or half_slots(node, model.opset_imports)
     return plan
 
 
