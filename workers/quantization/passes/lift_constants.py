@@ -20,7 +20,7 @@ def lift_constants(model: ir.Model) -> ir.Model:
     if not _hands_out_outer_values(model.graph):
         model = common.IdentityEliminationPass()(model).model
     model = common.RemoveInitializersFromInputsPass()(model).model
-    model = common.NameFixPass()(model).model
+    model = _fix_names(model)
     _name_nodes(model.graph)
     return model
 
@@ -43,6 +43,15 @@ def _is_from_outside(value: ir.Value | None, body: ir.Graph) -> bool:
     producer = None if value is None else value.producer()
     inside = producer is not None and producer.graph is body
     return not inside and value not in body.inputs
+
+
+def _fix_names(model: ir.Model) -> ir.Model:
+    """An output that is left out stays so: with a name it would be one that is asked for."""
+    omitted = [v for node in model.graph.all_nodes() for v in node.outputs if v.name == ""]
+    model = common.NameFixPass()(model).model
+    for value in omitted:
+        value.name = ""
+    return model
 
 
 def _name_nodes(graph: ir.Graph) -> None:
