@@ -4,8 +4,8 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import onnx_ir as ir
-from onnx_ir.passes.common import NameFixPass
 
+from workers.quantization.graph.names import fix_names
 from workers.quantization.graph.nodes import nodes_by_name
 from workers.quantization.passes.correct_bias import correct_bias
 from workers.quantization.passes.insert_qdq import insert_qdq
@@ -22,7 +22,7 @@ def build(prepared: Prepared, numbers: Numbers) -> ir.Model:
         correct_bias(candidate.graph, nodes[name], error)
     placement = _with_new_biases(prepared.placement, numbers.mean_errors)
     insert_qdq(candidate, placement, numbers.activations, rounded=numbers.weights)
-    NameFixPass()(candidate)  # should the model use one of our names already
+    fix_names(candidate)  # should the model use one of our names already
     return candidate
 
 

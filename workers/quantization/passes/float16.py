@@ -1,12 +1,13 @@
 """Compute in float16, between inputs and outputs that stay float32.
 
 Rules
-1. operator -> float16 in every input and output whose type variable allows it (`half_slots`)
-2. float32 initializer -> float16, clamped to +-65504; both copies where operators of both types read it
+1. operator -> float16 in every input and output whose type variable allows it (`half.slots`), unless what constants and
+   integers make of its values needs float32 (`half.plan`)
+2. float32 initializer -> float16, clamped to +-65504 where it is a mask or a limit; both copies where operators of both
+   types read it
 3. float32 value read as float16 -> Clip(-65504, 65504), Cast: an input, or what an operator left in float32 computes.
    Without the Clip an attention mask of -3.4e38 would become -inf, and a row of nothing else NaN.
 4. float16 value read as float32, or given out by the graph -> Cast
-5. what is computed from shapes alone stays float32: a float16 counts to 2048 without gaps
 
 requires: opset >= 13; `lift_constants` ran; standard operators, or types given for what others write
 ensures: names, types and shapes of inputs and outputs unchanged, names of remaining nodes too
@@ -20,9 +21,9 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from workers.quantization.graph.constants import add_constant, drop_unused_initializers, float_constant_of
-from workers.quantization.half_precision import LARGEST, Misfit, to_float16
-from workers.quantization.half_slots import KEPT_IN_FLOAT32, HalfSlots, KeptInFloat32, half_slots, is_float32
-from workers.quantization.passes.float16_hazards import hazard_of
+from workers.quantization.half.constants import LARGEST, Misfit, to_float16
+from workers.quantization.half.plan import half_plan
+from workers.quantization.half.slots import KEPT_IN_FLOAT32, HalfSlots, KeptInFloat32, is_float32
 
 
 class TypesUnknown(ValueError):
@@ -44,10 +45,11 @@ def cast_to_float16(
 ) -> Float16Report:
     """Change `model` in place. Raises TypesUnknown.
 
-    Error bound: none in general. Each operator rounds to 2^-11 relative, and overflows beyond 65504.
+    Error bound: none in general. Each operator rounds to 2^-11 relative, and what activations make larger than
+    65504 overflows to infinity.
     """
     _infer_types(model)
-    plan = _plan(model, op_types_to_keep, nodes_to_keep)
+    plan = half_plan(model, op_types_to_keep=op_types_to_keep, nodes_to_keep=nodes_to_keep)
     cast = _Caster(model.graph, {node: slots for node, slots in plan.items() if isinstance(slots, HalfSlots)})
     cast.write_nodes()
     for value in [*model.graph.inputs, *list(model.graph.initializers.values())]:
@@ -72,44 +74,6 @@ def _infer_types(model: ir.Model) -> None:
     unknown = [v.name for node in model.graph for v in node.outputs if v.name and v.type is None]
     if unknown:
         raise TypesUnknown(f"The types of {', '.join(map(str, unknown[:5]))} are unknown: add them as value_info.")
-
-
-def _plan(
-    model: ir.Model, op_types_to_keep: Collection[str], nodes_to_keep: Collection[str]
-) -> dict[ir.Node, HalfSlots | KeptInFloat32]:
-    from_shapes: set[ir.Value] = set()
-    plan: dict[ir.Node, HalfSlots | KeptInFloat32] = {}
-    for node in model.graph:
-        shapes_alone = _is_from_shapes(node, from_shapes)
-        if shapes_alone:
-            from_shapes.update(node.outputs)
-        if not any(is_float32(v) for v in (*node.inputs, *node.outputs)):
-            plan[node] = HalfSlots(frozenset(), frozenset())
-        elif node.name in nodes_to_keep:
-            plan[node] = KeptInFloat32("It was asked to stay float32.")
-        elif node.op_type in op_types_to_keep:
-            plan[node] = KeptInFloat32(f"{node.op_type} stays float32.")
-        elif shapes_alone and not _reads_shape(node):
-            plan[node] = KeptInFloat32("It is computed from shapes alone.")
-        else:
-            plan[node] = hazard_of(node) or half_slots(node, model.opset_imports)
-    return plan
-
-
-def _reads_shape(node: ir.Node) -> bool:
-    return node.op_type in {"Shape", "Size"} and node.domain == ""
-
-
-def _is_from_shapes(node: ir.Node, from_shapes: set[ir.Value]) -> bool:
-    if _reads_shape(node):
-        return True
-    if node.op_type == "ConstantOfShape" and is_float32(node.outputs[0]):
-        return False  # a shape of data, such as a mask
-    read = [v for v in node.inputs if v is not None]
-    computed = [v for v in read if not v.is_initializer()]
-    # a matrix is data: an embedding that is looked up by positions, which come from a shape
-    small = all(v.shape is not None and len(v.shape) < 2 for v in read if v.is_initializer())
-    return small and bool(computed) and all(v in from_shapes for v in computed)
 
 
 class _Caster:

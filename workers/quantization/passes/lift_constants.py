@@ -17,6 +17,7 @@ from collections.abc import Collection
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from workers.quantization.graph.names import fix_names
 from workers.quantization.passes.drop_identities import drop_identities
 from workers.quantization.passes.fold_constants import fold_constants
 
@@ -31,7 +32,7 @@ def lift_constants(model: ir.Model, *, without: Collection[str] = ()) -> ir.Mode
     model = common.RemoveInitializersFromInputsPass()(model).model
     if "fold_constants" not in without:
         fold_constants(model)
-    model = common.NameFixPass()(model).model
+    fix_names(model)
     _name_nodes(model.graph)
     return model
 
@@ -40,4 +41,5 @@ def _name_nodes(graph: ir.Graph) -> None:
     """Name by operator and output what has no name: users refer to nodes in recipes and read them in reports."""
     for node in graph:
         if not node.name:
-            node.name = f"{node.op_type}_{node.outputs[0].name}"
+            given = next((value.name for value in node.outputs if value.name), "")
+            node.name = f"{node.op_type}_{given}"

@@ -16,9 +16,9 @@ from collections.abc import Collection
 
 import numpy as np
 import onnx_ir as ir
-from onnx_ir.passes.common import NameFixPass
 
 from workers.quantization.graph.constants import add_constant, drop_unused_initializers, float_constant_of
+from workers.quantization.graph.names import fix_names
 from workers.quantization.graph.weighted_operators import WeightSite, is_candidate, weight_site
 from workers.quantization.passes.insert_qdq import insert_qdq
 from workers.quantization.placement import Placement
@@ -44,7 +44,7 @@ def quantize_products(
             writer.write(node, site)
     insert_qdq(model, Placement(tables, (), ()), {})
     drop_unused_initializers(model.graph)
-    NameFixPass()(model)  # should the model use one of our names already
+    fix_names(model)  # should the model use one of our names already
     return frozenset(site.node for site in sites.values())
 
 

@@ -16,7 +16,8 @@ from onnx.reference.op_run import OpRun
 from tests.real_data import READERS
 from tests.workers.quantization.small_models import model_of, residual_cnn
 from workers.quantization.graph.opset import raise_opset
-from workers.quantization.half_precision import Misfit
+from workers.quantization.half.constants import Misfit
+from workers.quantization.half.sizes import COUNTS
 from workers.quantization.passes.float16 import Float16Report, TypesUnknown, cast_to_float16
 from workers.quantization.passes.lift_constants import lift_constants
 
@@ -145,8 +146,7 @@ def bert() -> Any:
 
 def test_the_mask_of_a_transformer_is_clamped_and_makes_no_nan(bert: Any) -> None:
     model, feeds = bert
-    half, report = cast(model)
-    assert [m for found in report.misfits.values() for m in found] == [Misfit("clamped", 1)]
+    half, _ = cast(model)
     for runner in (run, run_exactly):
         assert np.isfinite(runner(half, **feeds)[0]).all()
         assert relative_error(model, half, runner=runner, **feeds) < 0.006
@@ -167,7 +167,8 @@ def test_every_table_and_weight_of_a_transformer_is_halved(bert: Any) -> None:
     model, _ = bert
     half, report = cast(model)
     assert [t.name for t in half.graph.initializer if t.data_type == TensorProto.FLOAT and len(t.dims) > 1] == []
-    assert report.kept == {}
+    # the mask, an integer at first
+    assert set(report.kept.values()) <= {COUNTS}
 
 
 def test_a_mask_that_the_caller_gives_is_clamped_too() -> None:
@@ -212,12 +213,12 @@ def test_operators_on_the_list_stay_float32_and_are_named() -> None:
     assert types(careless)["c"] == TensorProto.FLOAT16
 
 
-def test_a_range_stays_float32_because_its_schema_has_no_float16() -> None:
+def test_a_range_stays_float32_because_it_counts() -> None:
     nodes = [n("Range", ["start", "limit", "step"], ["r"], name="range"), n("Add", ["r", "x"], ["y"])]
     constants = {"start": np.float32(0), "limit": np.float32(5), "step": np.float32(1)}
     model = model_of(nodes, constants, inputs={"x": [5]}, outputs={"y": [5]})
     half, report = cast(model, op_types_to_keep=())
-    assert report.kept == {"range": "Its schema has no float16."}
+    assert report.kept == {"range": COUNTS}
     assert run(half, x=np.ones(5, np.float32))[0].tolist() == [1, 2, 3, 4, 5]
 
 
@@ -246,15 +247,17 @@ def test_an_output_that_the_graph_reads_too_is_given_out_as_float32() -> None:
     assert relative_error(model, half, x=rows(3)) < 0.003
 
 
-def test_constants_that_do_not_fit_are_reported_by_name() -> None:
-    nodes = [n("Mul", ["x", "big"], ["a"]), n("Add", ["a", "eps"], ["b"]), n("Div", ["x", "b"], ["y"])]
-    constants = {"big": np.float32([1e6, 1.0]), "eps": np.float32(1e-12)}
+def test_masks_and_limits_that_do_not_fit_are_clamped_and_reported_by_name() -> None:
+    nodes = [
+        n("Greater", ["x", "limit"], ["c"]),
+        n("Where", ["c", "hidden", "x"], ["m"]),
+        n("Softmax", ["m"], ["y"]),
+    ]
+    constants = {"limit": np.float32(1e6), "hidden": np.float32(-1e9)}
     model = model_of(nodes, constants, inputs={"x": [2]}, outputs={"y": [2]})
-    half, report = cast(model)
-    assert report.misfits == {"big": (Misfit("clamped", 1),), "eps": (Misfit("raised", 1),)}
-    # 0 / (0 * big + eps) stays 0, which 0 / 0 is not
-    for runner in (run, run_exactly):
-        assert runner(half, x=np.zeros(2, np.float32))[0].tolist() == [0.0, 0.0]
+    _, report = cast(model)
+    assert report.misfits == {"limit": (Misfit("clamped", 1),), "hidden": (Misfit("clamped", 1),)}
+    assert report.kept == {}
 
 
 def test_shapes_are_counted_in_float32() -> None:
@@ -282,7 +285,7 @@ def test_shapes_are_counted_in_float32() -> None:
         y = runner(half, x=np.full(4001, 0.5, np.float32))[0]
         assert y.shape == (8002,)
         assert set(y.tolist()) == {0.5}
-    assert report.kept["double"] == "It is computed from shapes alone."
+    assert report.kept["double"] == COUNTS
     # what is made in that shape is data, and its fill is a constant like any other
     made = next(node for node in half.graph.node if node.op_type == "ConstantOfShape")
     assert numpy_helper.to_array(made.attribute[0].t).tolist() == [-65504.0]
@@ -290,10 +293,10 @@ def test_shapes_are_counted_in_float32() -> None:
     assert report.misfits == {made.name: (Misfit("clamped", 1),)}
 
 
-def test_integers_become_float16_at_once() -> None:
+def test_booleans_become_float16_at_once() -> None:
     nodes = [
         n("Relu", ["x"], ["r"]),
-        n("IsNaN", ["r"], ["c"]),
+        n("Greater", ["r", "r"], ["c"]),
         n("Cast", ["c"], ["f"], to=1),
         n("Add", ["f", "r"], ["y"]),
     ]

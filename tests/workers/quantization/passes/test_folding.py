@@ -139,3 +139,19 @@ def test_a_spelled_gelu_becomes_one_operator() -> None:
 @pytest.mark.parametrize("model", [spelled_gelu(factor=0.6), spelled_gelu(watched=True)], ids=["not half", "watched"])
 def test_what_only_looks_like_a_gelu_stays(model: onnx.ModelProto) -> None:
     assert fuse_gelu(lift_constants(ir.from_proto(model))) == []
+
+
+def test_an_output_that_is_left_out_stays_left_out() -> None:
+    # with a name it would be asked for, and ONNX could not tell its type
+    node = helper.make_node("Attention", ["q", "k", "v"], ["y", "", "", "scores"])
+    shape = [1, 2, 4, 8]
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [info(name, TensorProto.FLOAT, shape) for name in "qkv"],
+        [info("y", TensorProto.FLOAT, shape), info("scores", TensorProto.FLOAT, [1, 2, 4, 4])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10)
+    lifted = ir.to_proto(lift_constants(ir.from_proto(model)))
+    assert list(lifted.graph.node[0].output) == ["y", "", "", "scores"]

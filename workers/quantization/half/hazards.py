@@ -2,7 +2,7 @@
 
 import onnx_ir as ir
 
-from workers.quantization.half_slots import KeptInFloat32
+from workers.quantization.half.slots import KeptInFloat32
 
 _FUSED_AWAY = KeptInFloat32("ONNX Runtime's fusion of it with the product behind it does not survive float16.")
 

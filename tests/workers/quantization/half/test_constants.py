@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from workers.quantization.half_precision import Misfit, to_float16
+from workers.quantization.half.constants import (
+    Misfit,
+    is_too_large,
+    is_too_small,
+    is_too_small_anywhere,
+    largest_magnitude,
+    to_float16,
+)
 
 
 @settings(deadline=None)  # machines pause
@@ -52,3 +59,31 @@ def test_an_empty_constant_and_a_view_are_taken() -> None:
     assert to_float16(np.zeros((0, 3), np.float32))[0].shape == (0, 3)
     x = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
     np.testing.assert_array_equal(to_float16(x.T[::2])[0], to_float16(x)[0].T[::2])
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [(65504.0, True), (65535.0, True), (65537.0, False), (1e7, False), (1e-5, True), (1e-6, False), (3e-8, False)],
+)
+def test_a_single_constant_may_be_changed_by_0_2_percent(value: float, fits: bool) -> None:
+    # 65535 becomes 65504, 0.05 % less; 1e-5 becomes 168 * 2^-24, 0.14 % more; 1e-6 17 * 2^-24, 1.3 % more
+    x = np.float32([value])
+    assert (not is_too_large(value) and not is_too_small(x, value)) == fits
+
+
+def test_values_near_zero_among_larger_ones_are_no_loss_unless_they_divide() -> None:
+    x = np.float32([1.0, 1e-8, -1e-7, 0.0])
+    assert not is_too_small(x, largest_magnitude(x))
+    assert is_too_small_anywhere(x)
+
+
+def test_a_tensor_of_nothing_but_values_near_zero_is_too_small() -> None:
+    x = np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32) * np.float32(1e-7)
+    assert is_too_small(x, largest_magnitude(x))
+
+
+def test_infinity_and_nan_have_no_part_in_the_largest_magnitude() -> None:
+    assert largest_magnitude(np.float32([-np.inf, np.nan, -3.0, 2.0])) == 3.0
+    assert largest_magnitude(np.float32([-np.inf])) == 0.0
+    assert largest_magnitude(np.zeros((0, 2), np.float32)) == 0.0
+    assert not is_too_small(np.float32([np.nan, 1e-9, 1.0]), 1.0)
