@@ -66,10 +66,7 @@ class Judge:
         return answer
 
     def _answer(self, executor: Executor, fed: Fed, feeds: Batch) -> Array:
-        """Without the rows that only fill a fixed batch; an output whose first axis is not the batch stays whole."""
-        found = executor.run(feeds, [self.output.name])[self.output.name]
-        filled = len(next(iter(fed.feeds.values())))
-        return found[: fed.rows] if found.ndim and found.shape[0] == filled else found
+        return fed.per_sample(executor.run(feeds, [self.output.name])[self.output.name])
 
     def _without_padding(self, fed: Fed) -> Batch:
         """Columns that are padding in every row change no prediction for a whole sample; one per token they do."""

@@ -6,12 +6,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from app.contracts.problem import refuse
+from workers.pipeline.feeding.class_labels import class_labels, holds_classes
 from workers.quantization.error_metrics import SqnrAccumulator
 
 Array = npt.NDArray[Any]
-
-_CLASS_RANKS = {2, 3}  # [samples, classes] and [samples, positions, classes]
 
 
 class Tally(Protocol):
@@ -43,19 +41,20 @@ class TopOneTally:
     sqnr: SqnrAccumulator = field(default_factory=SqnrAccumulator)
 
     def observe(self, expected: Array, actual: Array, labels: Array | None, *, samples: int) -> None:
-        """expected, actual: [samples, ..], or whatever shape the output has; labels: [samples] or [samples, positions].
+        """expected, actual: [samples, ..], or whatever shape the output has; labels: see `class_labels`.
 
         Raises ProblemFound when the labels do not fit what the model predicts.
         """
         self.samples += samples
         self.sqnr.observe(expected, actual)
-        if expected.ndim not in _CLASS_RANKS or expected.shape[0] != samples or expected.shape[-1] < 2:
+        if not holds_classes(expected, samples=samples):
             return
         float_top, top = expected.argmax(axis=-1), actual.argmax(axis=-1)
         self.predictions += float_top.size
         self.agreeing += int((top == float_top).sum())
         if labels is not None:
-            self._score(float_top == _fitting(labels, expected), top == labels)
+            right = class_labels(labels, expected)
+            self._score(float_top == right, top == right)
 
     def _score(self, float_right: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_]) -> None:
         self.labelled += float_right.size
@@ -63,16 +62,3 @@ class TopOneTally:
         self.correct += int(right.sum())
         self.gained += int((right & ~float_right).sum())
         self.lost += int((~right & float_right).sum())
-
-
-def _fitting(labels: Array, output: Array) -> Array:
-    if labels.shape != output.shape[:-1]:
-        detail = (
-            f"A sample's labels have shape {list(labels.shape[1:])}; the model predicts {list(output.shape[1:-1])}."
-        )
-        raise refuse("labels_length_mismatch", detail, entry="labels")
-    largest = int(labels.max())
-    if largest >= output.shape[-1]:
-        detail = f"The label {largest} does not exist: the model has classes 0 to {output.shape[-1] - 1}."
-        raise refuse("labels_invalid", detail, entry="labels")
-    return labels
