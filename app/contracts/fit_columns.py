@@ -1,15 +1,19 @@
 """Do columns that are the model's inputs already fit it?
 
-Every input needs a column of its name, element type and extents; axis 0 counts samples, so it is free. Columns that
-are no input are ignored: they may serve another model.
+Every input needs a column of its name, element type and extents (`fit_axes`). Columns that are no input are ignored:
+they may serve another model.
 """
 
+from collections.abc import Sequence
+
+from app.contracts.fit_axes import Convention, Pair, convention
 from app.contracts.formats import DatasetFormat
 from app.contracts.inspection import ColumnInspection, DatasetInspection, ModelInspection, TensorSpec
 from app.contracts.problem import Problem, problem, quoted
 
 TEXT = "string"
 """The element type of a column of texts."""
+_LABELS = "labels"
 
 _DIGITS: frozenset[DatasetFormat] = frozenset({"jsonl", "csv"})
 """Formats whose numbers are written as digits: they take the element type that the model asks for."""
@@ -19,19 +23,48 @@ _NOT_ROUNDED = "Write whole numbers where the model takes integers: nothing is r
 
 
 def check_columns(model: ModelInspection, dataset: DatasetInspection) -> Problem | None:
+    found = stored_convention(model, dataset)
+    return found if isinstance(found, Problem) else None
+
+
+def stored_convention(model: ModelInspection, dataset: DatasetInspection) -> Convention | Problem:
+    """How samples are stored, or the first reason why they do not fit."""
     columns = {c.name: c for c in dataset.columns}
     written = dataset.format in _DIGITS
+    pairs: list[Pair] = []
     for spec in model.inputs:
         column = columns.get(spec.name)
         if column is None:
             return _missing(spec, dataset)
-        found = _dtype(spec, column, written=written) or _shape(spec, column)
+        found = _dtype(spec, column, written=written)
         if found is not None:
             return found
+        pairs.append((spec, column))
+    return _uneven(pairs, columns) or convention(model, pairs)
+
+
+def _uneven(pairs: Sequence[Pair], columns: dict[str, ColumnInspection]) -> Problem | None:
+    """Inputs, and labels where those are no input, have as many samples as each other."""
+    if not pairs:
+        return None
+    first = pairs[0][1]
+    samples = first.shape[0]
+    for _, column in pairs:
+        if column.shape[0] != samples:
+            detail = f"It has {column.shape[0]} samples where {quoted(first.name)} has {samples}."
+            hint = "Store one row of every array for each sample."
+            return problem("calibration_shape_mismatch", detail, entry=column.name, hint=hint)
+    labels = columns.get(_LABELS, first)
+    if labels.shape[0] != samples:
+        detail = f"There are {labels.shape[0]} labels for {samples} samples."
+        return problem("labels_length_mismatch", detail, entry=_LABELS)
     return None
 
 
 def _missing(spec: TensorSpec, dataset: DatasetInspection) -> Problem:
+    unusable = next((one for one in dataset.left_out if one.name == spec.name), None)
+    if unusable is not None:
+        return problem(unusable.code, unusable.detail, entry=spec.name, hint=unusable.hint)
     text = next((c.name for c in dataset.columns if c.dtype == TEXT), None)
     if text is not None:
         return problem(
@@ -58,46 +91,3 @@ def _dtype(spec: TensorSpec, column: ColumnInspection, *, written: bool) -> Prob
         entry=spec.name,
         hint=_NOT_ROUNDED if written else f"Convert it before saving: array.astype('{spec.dtype}').",
     )
-
-
-def _shape(spec: TensorSpec, column: ColumnInspection) -> Problem | None:
-    if not spec.shape:
-        detail = f"The model's input {quoted(spec.name)} is a single number, so it has no axis of samples."
-        return problem(
-            "calibration_shape_mismatch", detail, entry=spec.name, hint="Export it with an axis for samples."
-        )
-    fits = len(spec.shape) == len(column.shape) and all(
-        isinstance(wanted, str) or wanted == given
-        for wanted, given in zip(spec.shape[1:], column.shape[1:], strict=True)
-    )
-    if fits:
-        return None
-    return problem(
-        "calibration_shape_mismatch",
-        f"{quoted(spec.name)} is {_spelled(column.shape)} in the data; the model takes {_spelled(spec.shape)}.",
-        entry=spec.name,
-        hint=_layout_hint(spec, column),
-    )
-
-
-def _layout_hint(spec: TensorSpec, column: ColumnInspection) -> str | None:
-    """Images with their channels at the wrong end, and a forgotten axis, are the two usual reasons."""
-    wanted, given = spec.shape[1:], column.shape[1:]
-    if len(wanted) == len(given) == 3:
-        if _agrees(wanted, (given[2], given[0], given[1])):
-            return "The channels are last in the data and first in the model: array.transpose(0, 3, 1, 2)."
-        if _agrees(wanted, (given[1], given[2], given[0])):
-            return "The channels are first in the data and last in the model: array.transpose(0, 2, 3, 1)."
-    if len(wanted) == len(given) + 1 and wanted[0] == 1:
-        return "The axis of the single channel is missing: array[:, numpy.newaxis]."
-    if len(wanted) == len(column.shape):
-        return "The first axis counts samples: array[numpy.newaxis] makes one sample."
-    return None
-
-
-def _agrees(wanted: tuple[int | str, ...], given: tuple[int, ...]) -> bool:
-    return all(isinstance(w, str) or w == g for w, g in zip(wanted, given, strict=True))
-
-
-def _spelled(shape: tuple[int | str, ...]) -> str:
-    return "[" + ", ".join(quoted(str(d)) for d in shape) + "]"

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from app.contracts.codes import ProblemCode
 from app.contracts.formats import DatasetFormat, ModelFormat
 from app.contracts.model import Contract, Many
 from app.contracts.preparation import ImagePreparation, Preparation
@@ -68,6 +69,8 @@ class ModelInspection(Contract):
     """In convolutions, products of matrices and recurrences; open extents count as 224 for images and 128 elsewhere.
     Null where shapes do not tell it."""
     already_quantized: bool
+    time_first: Many[str] = ()
+    """Inputs whose first axis recurrent operators take for time, so that it counts no samples."""
     parameters_by_dtype: dict[str, int] = Field(default_factory=dict)
     coverage: dict[str, TargetCoverage] = Field(default_factory=dict)
     """By target."""
@@ -89,6 +92,16 @@ class ColumnInspection(Contract):
     mean: float | None
 
 
+class LeftOut(Contract):
+    """A column that can be no input as it is stored. It stops only a model that has an input of this name."""
+
+    name: str
+    code: ProblemCode
+    """Of the problem that such a model's job is refused with."""
+    detail: str
+    hint: str | None = None
+
+
 class DatasetInspection(Contract):
     format: DatasetFormat
     num_samples: int
@@ -101,6 +114,10 @@ class DatasetInspection(Contract):
     """The first samples, shortened."""
     sample_digest: str | None = None
     """Of the first samples' content, to recognise data that calibrates and evaluates at once."""
+    labels_one_hot: bool = False
+    """True where each row of `labels` is 0 but for a single 1."""
+    left_out: Many[LeftOut] = ()
+    """Further columns of the file, which are not among `columns`."""
 
 
 class Notice(Contract):

@@ -6,7 +6,7 @@ from app.contracts.codes import ProblemCode
 from app.contracts.formats import UploadedDatasetFormat, UploadedModelFormat
 from app.contracts.problem import Problem, ProblemFound, problem, refuse
 from app.files.signatures import EXPORT, recognise
-from app.files.text_head import NoTable, table_of_text
+from app.files.text_head import NoTable, table_in_another_encoding, table_of_text
 from app.files.zip_head import MAGIC, ZipKind, zip_kind
 
 Purpose = Literal["model", "dataset"]
@@ -114,6 +114,7 @@ def _text_as_dataset(head: bytes, *, whole: bool) -> UploadedDatasetFormat | Pro
     text = table_of_text(head, whole=whole)
     if seen is not None and (text is None or seen.begins_as_text):
         return _no_dataset(seen.name, seen.data_advice)
+    text = text or table_in_another_encoding(head, whole=whole)
     if isinstance(text, NoTable):
         return _no_table(text)
     return text or _no_dataset("none of the accepted formats")
@@ -151,7 +152,7 @@ def _no_table(text: NoTable) -> Problem:
     if text.meant is None:
         return _no_dataset(text.what)
     code: ProblemCode = "jsonl_invalid" if text.meant == "jsonl" else "csv_invalid"
-    return problem(code, f"The file is {text.what}.", hint="Save it as UTF-8.")
+    return problem(code, f"The file is {text.what}.", hint=text.hint)
 
 
 def _no_model(what: str, advice: str = "") -> Problem:

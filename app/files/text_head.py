@@ -3,10 +3,11 @@
 import codecs
 from typing import Literal, NamedTuple
 
+from app.contracts.encodings import FROM_UTF_16, RE_ENCODE, is_wide, marked_encoding, undecodable
+
 _WHITESPACE = frozenset("\t\n\r")
 _DELIMITERS = frozenset(",;\t|")
 _UTF8_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
-_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 Table = Literal["jsonl", "csv"]
 
@@ -17,24 +18,50 @@ class NoTable(NamedTuple):
     what: str
     meant: Table | None = None
     """A table all the same, in an encoding that its parser would refuse."""
+    hint: str = ""
 
 
 def table_of_text(head: bytes, *, whole: bool) -> Table | NoTable | None:
     """The kind of table, or None if the bytes are no text. `whole`: the file has no more."""
-    if head.startswith(_UTF16_MARKS):
-        looks_like_json = head[2:].replace(b"\0", b"").lstrip()[:1] in {b"{", b"["}
-        return NoTable("UTF-16 text", "jsonl" if looks_like_json else "csv")
-    text = _decoded(head, whole=whole)
-    return None if text is None else _table_of(text.removeprefix(_UTF8_MARK))
-
-
-def _decoded(head: bytes, *, whole: bool) -> str | None:
+    marked = marked_encoding(head)
+    if marked is not None:
+        return NoTable(f"{marked} text", _meant(head[2:].replace(b"\0", b"")), FROM_UTF_16)
     try:
         # a character may be cut off at the end of the head
         text = codecs.getincrementaldecoder("utf-8")().decode(head, final=whole)
     except UnicodeDecodeError:
         return None
-    return text if all(c in _WHITESPACE or (c >= " " and c != "\x7f") for c in text) else None
+    return _table_of(text.removeprefix(_UTF8_MARK)) if _is_plain(text) else None
+
+
+def table_in_another_encoding(head: bytes, *, whole: bool) -> NoTable | None:
+    """For bytes that are no text in UTF-8: the table that they are in UTF-16, or with a byte for each letter."""
+    if is_wide(head):
+        plain = head.replace(b"\0", b"")
+        return NoTable("UTF-16 text", _meant(plain), FROM_UTF_16) if _is_table(plain) else None
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=whole)
+    except UnicodeDecodeError as error:
+        begin = head.rfind(b"\n", 0, error.start) + 1
+        line = head.count(b"\n", 0, error.start) + 1
+        wrong = undecodable(head[begin:], error.start - begin)
+        found = NoTable(f"text, but not in UTF-8: line {line} has {wrong}", _meant(head), RE_ENCODE)
+        return found if _is_table(head) else None
+    return None
+
+
+def _is_plain(text: str) -> bool:
+    return all(c in _WHITESPACE or (c >= " " and c != "\x7f") for c in text)
+
+
+def _is_table(letters: bytes) -> bool:
+    """Latin-1 gives each byte a letter, so that what is no text shows by its control characters."""
+    text = letters.decode("latin-1")
+    return _is_plain(text) and not isinstance(_table_of(text), NoTable)
+
+
+def _meant(letters: bytes) -> Table:
+    return "jsonl" if letters.lstrip()[:1] in {b"{", b"["} else "csv"
 
 
 def _table_of(text: str) -> Table | NoTable:

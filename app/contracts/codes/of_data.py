@@ -79,7 +79,7 @@ DATA: dict[ProblemCode, KnownProblem] = {
     "calibration_shape_mismatch": KnownProblem(
         422,
         "The data's shape does not fit the model",
-        "The first axis counts samples; the others are the model's, whose inspection shows them.",
+        "The first axis counts samples; the others are the model's, whose inspection shows them: docs/formats.md.",
     ),
     "calibration_dtype_mismatch": KnownProblem(
         422,

@@ -210,7 +210,8 @@ def test_other_models_are_named_and_get_advice(content: bytes, named: str, hint:
         (b"hello", "a single line", ""),
         (b" \n\n", "blank", ""),
         (b"text\nbell \x07\n", "none of the accepted formats", ""),
-        ("text\nschön\n".encode("latin-1"), "none of the accepted formats", ""),
+        (b"\xe9\xe8\xea", "none of the accepted formats", ""),
+        (b"text\nbell \x07 \xe9\n", "none of the accepted formats", ""),
     ],
 )
 def test_other_data_is_named_and_gets_advice(content: bytes, named: str, hint: str) -> None:
@@ -240,6 +241,31 @@ def test_a_file_that_no_parser_would_take_is_refused_with_the_parsers_code(
     refused = sniff(content, purpose)
     assert isinstance(refused, Problem)
     assert (refused.code, bool(refused.hint)) == (code, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("text,label\nplain,0\nschön,1\n", "csv_invalid"), ('{"text": "plain"}\n{}\n{"text": "schön"}', "jsonl_invalid")],
+)
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_text_with_a_byte_for_each_letter_is_told_with_its_line_and_the_remedy(
+    text: str, code: str, encoding: str
+) -> None:
+    refused = sniff(text.encode(encoding), "dataset")
+    assert isinstance(refused, Problem)
+    assert refused.code == code
+    assert "not in UTF-8: line 3 has byte 0xF6" in refused.detail
+    assert "iconv -f WINDOWS-1252 -t UTF-8" in (refused.hint or "")
+
+
+@pytest.mark.parametrize("text", ["text,label\nplain,0\nschön,1\n", '{"text": "schön"}\n'])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_text_of_wide_letters_is_told_with_or_without_a_mark(text: str, encoding: str) -> None:
+    refused = sniff(text.encode(encoding), "dataset")
+    assert isinstance(refused, Problem)
+    assert refused.code == ("csv_invalid" if "," in text else "jsonl_invalid")
+    assert ("UTF-32" if encoding == "utf-32" else "UTF-16") in refused.detail
+    assert "UTF-8" in (refused.hint or "")
 
 
 def test_a_name_longer_than_the_head_is_left_to_the_worker() -> None:

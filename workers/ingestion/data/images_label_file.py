@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
+from app.contracts.encodings import RE_ENCODE
 from app.contracts.problem import ProblemFound, quoted, refuse
 from app.contracts.strict_json import NotStrictJson, parse_json
 
@@ -30,9 +31,9 @@ def read_labels(data: bytes, entry: str) -> dict[str, Label]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise refuse(
-            "labels_invalid", "The file of labels is not UTF-8.", entry=entry, hint="Save it as UTF-8."
-        ) from error
+        line, byte = error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
+        hint = f"Line {line} has byte 0x{byte:02X}. {RE_ENCODE}"
+        raise refuse("labels_invalid", "The file of labels is not UTF-8.", entry=entry, hint=hint) from error
     labels: dict[str, Label] = {}
     for line, row in _csv_rows(text, entry) if entry.endswith(".csv") else _jsonl_rows(text, entry):
         file = row.file.removeprefix("./")

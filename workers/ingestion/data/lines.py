@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from app.contracts.encodings import FROM_UTF_16, RE_ENCODE, marked_encoding, undecodable
 from app.contracts.problem import ProblemFound, refuse
 
 MAX_LINE_BYTES = 1 << 20
 """Of a line of JSON, and of a record of CSV. Text that a model reads is far shorter."""
 
 TextFormat = Literal["jsonl_invalid", "csv_invalid"]
-
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_SAVE_AS_UTF_8 = "Save the file as UTF-8."
 
 
 class Line(NamedTuple):
@@ -42,11 +40,13 @@ def refuse_line(code: TextFormat, number: int, what: str, hint: str | None = Non
 
 
 def _decoded(data: bytes, number: int, code: TextFormat) -> str:
-    if number == 1 and data.startswith(_UTF_16):
-        raise refuse_line(code, number, "begins like UTF-16", _SAVE_AS_UTF_8)
+    marked = marked_encoding(data) if number == 1 else None
+    if marked is not None:
+        raise refuse_line(code, number, f"begins like {marked}", FROM_UTF_16)
     if b"\0" in data:
-        raise refuse_line(code, number, "holds a zero byte, which text in UTF-8 never has", _SAVE_AS_UTF_8)
+        raise refuse_line(code, number, "holds a zero byte, which text in UTF-8 never has", FROM_UTF_16)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise refuse_line(code, number, "is not UTF-8", _SAVE_AS_UTF_8) from error
+        what = f"is not UTF-8: it has {undecodable(data, error.start)}"
+        raise refuse_line(code, number, what, RE_ENCODE) from error

@@ -7,8 +7,20 @@ import tokenize
 import numpy as np
 from numpy.lib import format as npy
 
-from app.contracts.problem import quoted, refuse
+from app.contracts.codes import ProblemCode
+from app.contracts.problem import ProblemFound, quoted, refuse
+from workers.ingestion.data.samples import LABELS, PLACES_OF_NAMES
 
+NO_SAMPLES: frozenset[ProblemCode] = frozenset(
+    {
+        "npz_pickle_not_allowed",
+        "npz_fortran_order",
+        "calibration_dtype_mismatch",
+        "calibration_shape_mismatch",
+        "calibration_empty",
+    }
+)
+"""What an array may be refused for that is sound, and may stand beside the samples."""
 _MAX_HEADER_BYTES = 10_000  # numpy's own limit; a real header has about 120
 _KINDS = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8)}
 
@@ -31,6 +43,8 @@ def read_header(stream: io.RawIOBase, name: str) -> tuple[np.dtype[np.generic], 
         shape, fortran, dtype = _parse_header(stream)
     except _DAMAGE as error:
         raise refuse("npz_invalid", "An array does not begin with a valid npy header.", entry=name) from error
+    if name == LABELS and dtype.kind not in _KINDS:
+        raise _no_labels(dtype)
     if dtype.hasobject:
         raise refuse("npz_pickle_not_allowed", "An array holds Python objects.", entry=name)
     if dtype.itemsize not in _KINDS.get(dtype.kind, ()) or dtype.subdtype is not None:
@@ -48,6 +62,11 @@ def read_header(stream: io.RawIOBase, name: str) -> tuple[np.dtype[np.generic], 
             "calibration_shape_mismatch", "An array has no axis of samples: it is a single number.", entry=name
         )
     return dtype, shape
+
+
+def _no_labels(dtype: np.dtype[np.generic]) -> ProblemFound:
+    what = {"U": "texts", "S": "texts", "T": "texts", "O": "Python objects"}.get(dtype.kind, quoted(str(dtype)))
+    return refuse("labels_invalid", f"The labels are {what}, not integers.", entry=LABELS, hint=PLACES_OF_NAMES)
 
 
 def _parse_header(stream: io.RawIOBase) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:

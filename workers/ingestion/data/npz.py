@@ -9,19 +9,20 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 
-from app.contracts.problem import quoted, refuse
-from workers.ingestion.data.npy_header import read_header
-from workers.ingestion.data.samples import Batch, SampleColumn
-from workers.ingestion.data.table import MAX_COLUMNS, Piece, refuse_uneven
+from app.contracts.inspection import LeftOut
+from app.contracts.problem import ProblemFound, quoted, refuse
+from workers.ingestion.data.npy_header import NO_SAMPLES, read_header
+from workers.ingestion.data.samples import LABELS, Batch, SampleColumn
+from workers.ingestion.data.table import MAX_COLUMNS, Piece, common_length, left_out, refuse_unusable
 
 _BOMB_RATIO = 200
 _BOMB_FROM_BYTES = 64 << 20  # an honest array of zeros shrinks a thousandfold, but it is not worth refusing when small
@@ -44,23 +45,28 @@ class Column:
     def row_bytes(self) -> int:
         return int(np.prod(self.shape[1:], dtype=object)) * self.dtype.itemsize
 
+    @property
+    def sample_column(self) -> SampleColumn:
+        return SampleColumn(self.name, self.dtype.newbyteorder("=").name, self.shape)
+
 
 @dataclass(frozen=True)
 class Archive:
     path: Path
     arrays: tuple[Column, ...]
     num_samples: int
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def columns(self) -> tuple[SampleColumn, ...]:
-        return tuple(SampleColumn(c.name, c.dtype.newbyteorder("=").name, c.shape) for c in self.arrays)
+        return tuple(c.sample_column for c in self.arrays)
 
     @property
     def row_bytes(self) -> int:
         return sum(c.row_bytes for c in self.arrays)
 
     def batches(self, rows: int, *, names: tuple[str, ...] | None = None, limit: int | None = None) -> Iterator[Batch]:
-        arrays = [c for c in self.arrays if names is None or c.name in names]
+        arrays = [c for c in self.arrays if (c.shape[0] == self.num_samples if names is None else c.name in names)]
         left = self.num_samples if limit is None else min(limit, self.num_samples)
         with ExitStack() as stack:
             opened = stack.enter_context(unzipping(self.path))
@@ -78,6 +84,10 @@ class Archive:
     def place(self, row: int) -> str:
         return f"Sample {row}"
 
+    def only(self, names: Collection[str]) -> "Archive":
+        arrays = tuple(c for c in self.arrays if c.name in names)
+        return replace(self, arrays=arrays, num_samples=common_length([c.sample_column for c in arrays]))
+
 
 def open_archive(path: Path, *, max_unpacked_bytes: int | None = None) -> Archive:
     """Read the directory and every header. Raises ProblemFound for whatever numpy.savez would not have written."""
@@ -93,9 +103,9 @@ def open_archive(path: Path, *, max_unpacked_bytes: int | None = None) -> Archiv
                 hint=_HINT,
             )
         _refuse_duplicates(entries)
-        columns = tuple(_read_column(archive, e) for e in entries)
+        columns, others = _read_columns(archive, entries)
     _check_size(columns, max_unpacked_bytes)
-    return Archive(path, columns, _common_length(columns))
+    return Archive(path, columns, common_length([c.sample_column for c in columns]), others)
 
 
 class _CountedStream(io.RawIOBase):
@@ -159,6 +169,24 @@ def _refuse_duplicates(entries: list[zipfile.ZipInfo]) -> None:
         seen.add(entry.filename)
 
 
+def _read_columns(
+    archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]
+) -> tuple[tuple[Column, ...], tuple[LeftOut, ...]]:
+    """Those that can be samples, and what people keep beside them, of which only the header was read."""
+    columns: list[Column] = []
+    refused: dict[str, ProblemFound] = {}
+    for entry in entries:
+        try:
+            columns.append(_read_column(archive, entry))
+        except ProblemFound as found:
+            name = entry.filename.removesuffix(".npy")
+            if found.problem.code not in NO_SAMPLES or name == LABELS:
+                raise
+            refused[name] = found
+    refuse_unusable([c.name for c in columns], list(refused.values()))
+    return tuple(columns), tuple(left_out(name, found) for name, found in refused.items())
+
+
 def _read_column(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Column:
     name = entry.filename.removesuffix(".npy")
     if not entry.filename.endswith(".npy") or not name or not name.isprintable() or len(name) > 512:
@@ -171,6 +199,8 @@ def _read_column(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Column:
         )
     with archive.open(entry) as stream:
         dtype, shape = read_header(_CountedStream(stream, entry), name)
+    if 0 in shape:
+        raise refuse("calibration_empty", "An array holds no elements.", entry=name)
     return Column(name, entry, dtype, shape)
 
 
@@ -180,13 +210,6 @@ def _check_size(columns: tuple[Column, ...], max_unpacked_bytes: int | None) -> 
         raise refuse(
             "calibration_too_large", f"The arrays take {unpacked} bytes unpacked; the limit is {max_unpacked_bytes}."
         )
-
-
-def _common_length(columns: tuple[Column, ...]) -> int:
-    samples = refuse_uneven({c.name: c.shape[0] for c in columns})
-    if samples == 0 or any(c.row_bytes == 0 for c in columns):
-        raise refuse("calibration_empty", "An array holds no elements.", entry=columns[0].name)
-    return samples
 
 
 def _read_pieces(path: Path, column: Column, chunk_bytes: int) -> Iterator[Piece]:

@@ -14,7 +14,7 @@ from workers.ingestion.data.parquet_table import open_parquet
 from workers.ingestion.data.preparations import checked, inferred, label_column
 from workers.ingestion.data.row_table import RowTable
 from workers.ingestion.data.safetensors_table import open_safetensors
-from workers.ingestion.data.samples import Samples
+from workers.ingestion.data.samples import LABELS, Samples
 from workers.ingestion.data.table import Table, column_of
 from workers.ingestion.data.text import TextSamples
 from workers.ingestion.data.text_labels import Warn, text_labels
@@ -65,7 +65,9 @@ def open_samples(
         preparation = inferred(table)
     if preparation is not None:
         return _text(table, checked(preparation, table), model, model_folder, warn or _unheard)
-    return as_model_numbers(table, model) if isinstance(table, RowTable) else table
+    if isinstance(table, RowTable):
+        return as_model_numbers(table, model)
+    return table if _is_even(table) else _of_inputs(table, model)
 
 
 def _text(
@@ -77,6 +79,16 @@ def _text(
     if column is not None:
         labels = text_labels(table, column, declared=preparation.classes, of_model=model.classes, warn=warn)
     return TextSamples(table, preparation, tokens, labels)
+
+
+def _is_even(table: Table) -> bool:
+    return all(c.shape[0] == table.num_samples for c in table.columns)
+
+
+def _of_inputs(table: Table, model: ModelInspection) -> Table:
+    """Without arrays of other lengths that are not the model's: its inputs say how many samples there are."""
+    inputs = [i.name for i in model.inputs]
+    return table.only((*inputs, LABELS)) if all(column_of(table, name) is not None for name in inputs) else table
 
 
 def _unheard(code: str, detail: str) -> None:

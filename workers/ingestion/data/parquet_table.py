@@ -6,15 +6,16 @@ them in until their rows are handed out, so that a million rows of one long text
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from app.contracts.inspection import LeftOut
 from app.contracts.problem import ProblemFound, quoted, refuse
 from workers.ingestion.data.parquet_columns import (
     DIFFERENT_LENGTHS,
@@ -58,6 +59,7 @@ class ParquetTable:
     shapes: tuple[tuple[int, ...], ...]
     num_samples: int
     max_unpacked_bytes: int | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def columns(self) -> tuple[SampleColumn, ...]:
@@ -82,6 +84,10 @@ class ParquetTable:
 
     def place(self, row: int) -> str:
         return f"Row {row}"
+
+    def only(self, names: Collection[str]) -> "ParquetTable":
+        kept = [(t, shape) for t, shape in zip(self.types, self.shapes, strict=True) if t.name in names]
+        return replace(self, types=tuple(t for t, _ in kept), shapes=tuple(shape for _, shape in kept))
 
     def _decoded(self, rows: int, names: tuple[str, ...] | None) -> Iterator[Batch]:
         """To the end, where the rows that came are compared with those declared."""

@@ -3,13 +3,14 @@
 JSON lines and CSV differ only in how a row is spelled.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
+from app.contracts.inspection import LeftOut
 from app.contracts.problem import refuse
 from workers.ingestion.data.samples import Batch, SampleColumn
 from workers.ingestion.data.table import TEXT, Piece, pieces_of_rows, row_elements
@@ -26,6 +27,7 @@ class RowTable:
     """Of the longest row as it is spelled, and of its numbers."""
     rows: Callable[[], Iterator[tuple[int, Row]]]
     """From the beginning again: the number of the line that a row begins in, and its values by column."""
+    left_out: tuple[LeftOut, ...] = ()
 
     def batches(self, rows: int, *, names: tuple[str, ...] | None = None, limit: int | None = None) -> Iterator[Batch]:
         columns = [c for c in self.columns if names is None or c.name in names]
@@ -41,6 +43,9 @@ class RowTable:
 
     def place(self, row: int) -> str:
         return f"Line {next(islice(self.rows(), row, None))[0]}"
+
+    def only(self, names: Collection[str]) -> "RowTable":
+        return replace(self, columns=tuple(c for c in self.columns if c.name in names))
 
 
 def refuse_larger(columns: tuple[SampleColumn, ...], num_samples: int, max_unpacked_bytes: int | None) -> None:

@@ -1,18 +1,19 @@
 """A safetensors file whose tensors are the columns: [samples, ...] each, read row by row from where they lie."""
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from app.contracts.problem import refuse
+from app.contracts.inspection import LeftOut
+from app.contracts.problem import ProblemFound, refuse
 from workers.ingestion.checkpoint.safetensors_header import StoredTensor, tensors_of
-from workers.ingestion.data.samples import Batch, SampleColumn
-from workers.ingestion.data.table import MAX_COLUMNS, Piece, refuse_uneven
+from workers.ingestion.data.samples import LABELS, Batch, SampleColumn
+from workers.ingestion.data.table import MAX_COLUMNS, Piece, common_length, left_out, refuse_unusable
 
 _LENGTH_BYTES = 8
 _ENTRY = "the data set"
@@ -35,23 +36,28 @@ class _Array(NamedTuple):
     def row_bytes(self) -> int:
         return int(np.prod(self.shape[1:], dtype=object)) * self.dtype.itemsize
 
+    @property
+    def sample_column(self) -> SampleColumn:
+        return SampleColumn(self.name, self.dtype.name, self.shape)
+
 
 @dataclass(frozen=True)
 class SafetensorsTable:
     path: Path
     arrays: tuple[_Array, ...]
     num_samples: int
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def columns(self) -> tuple[SampleColumn, ...]:
-        return tuple(SampleColumn(a.name, a.dtype.name, a.shape) for a in self.arrays)
+        return tuple(a.sample_column for a in self.arrays)
 
     @property
     def row_bytes(self) -> int:
         return sum(a.row_bytes for a in self.arrays)
 
     def batches(self, rows: int, *, names: tuple[str, ...] | None = None, limit: int | None = None) -> Iterator[Batch]:
-        arrays = [a for a in self.arrays if names is None or a.name in names]
+        arrays = [a for a in self.arrays if (a.shape[0] == self.num_samples if names is None else a.name in names)]
         total = self.num_samples if limit is None else min(limit, self.num_samples)
         with self.path.open("rb") as file:
             for first in range(0, total, rows):
@@ -63,13 +69,17 @@ class SafetensorsTable:
         with self.path.open("rb") as file:
             for array in self.arrays:
                 elements = max(1, chunk_bytes // array.dtype.itemsize)
-                total = array.row_bytes * self.num_samples // array.dtype.itemsize
+                total = array.row_bytes * array.shape[0] // array.dtype.itemsize
                 for done in range(0, total, elements):
                     values = _read(file, array, done * array.dtype.itemsize, min(elements, total - done))
                     yield Piece(array.name, done, values)
 
     def place(self, row: int) -> str:
         return f"Sample {row}"
+
+    def only(self, names: Collection[str]) -> "SafetensorsTable":
+        arrays = tuple(a for a in self.arrays if a.name in names)
+        return replace(self, arrays=arrays, num_samples=common_length([a.sample_column for a in arrays]))
 
 
 def open_safetensors(path: Path, *, max_unpacked_bytes: int | None = None) -> SafetensorsTable:
@@ -85,11 +95,23 @@ def open_safetensors(path: Path, *, max_unpacked_bytes: int | None = None) -> Sa
         raise refuse("calibration_empty", "The file holds no tensors.")
     if len(tensors) > MAX_COLUMNS:
         raise refuse("safetensors_invalid", f"The file holds {len(tensors)} tensors; {MAX_COLUMNS} is the limit.")
-    arrays = tuple(_array(tensor, data) for tensor in tensors)
-    samples = refuse_uneven({a.name: a.shape[0] for a in arrays})
-    if samples == 0 or any(a.row_bytes == 0 for a in arrays):
-        raise refuse("calibration_empty", "A tensor holds no elements.", entry=arrays[0].name)
-    return SafetensorsTable(path, arrays, samples)
+    arrays, others = _arrays(tensors, data)
+    return SafetensorsTable(path, arrays, common_length([a.sample_column for a in arrays]), others)
+
+
+def _arrays(tensors: Sequence[StoredTensor], data: int) -> tuple[tuple[_Array, ...], tuple[LeftOut, ...]]:
+    """Those that can be samples, and the others."""
+    arrays: list[_Array] = []
+    refused: dict[str, ProblemFound] = {}
+    for tensor in tensors:
+        try:
+            arrays.append(_array(tensor, data))
+        except ProblemFound as found:
+            if tensor.name == LABELS:
+                raise
+            refused[tensor.name] = found
+    refuse_unusable([a.name for a in arrays], list(refused.values()))
+    return tuple(arrays), tuple(left_out(name, found) for name, found in refused.items())
 
 
 def _array(tensor: StoredTensor, data: int) -> _Array:
@@ -102,6 +124,8 @@ def _array(tensor: StoredTensor, data: int) -> _Array:
     if not tensor.shape:
         detail = "A tensor has no axis of samples: it is a single number."
         raise refuse("calibration_shape_mismatch", detail, entry=tensor.name)
+    if 0 in tensor.shape:
+        raise refuse("calibration_empty", "A tensor holds no elements.", entry=tensor.name)
     dtype: np.dtype[np.generic] = np.dtype(_DTYPES[tensor.dtype]).newbyteorder("<")
     return _Array(tensor.name, dtype, tensor.shape, data + tensor.begin)
 

@@ -13,6 +13,12 @@ Batch = dict[str, npt.NDArray[np.generic]]
 LABELS = "labels"
 """The column of classes, as int64; it is no input of the model unless the model has one of that name."""
 
+PLACES_OF_NAMES = (
+    "Store the place of each among the model's outputs, from 0: "
+    "numpy.array([classes.index(name) for name in labels]), with `classes` in the order of the outputs."
+)
+"""The remedy for labels that are names where nothing says their order."""
+
 
 class SampleColumn(NamedTuple):
     name: str

@@ -1,13 +1,15 @@
 """A file of named columns as it is, before any preparation: what is inspected, and what texts are taken from."""
 
 import math
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from app.contracts.problem import quoted, refuse
+from app.contracts.inspection import LeftOut
+from app.contracts.problem import ProblemFound, quoted, refuse
 from workers.ingestion.data.samples import LABELS, Batch, SampleColumn, Samples
 
 TEXT = "string"
@@ -27,9 +29,21 @@ class Piece(NamedTuple):
 
 
 class Table(Samples, Protocol):
+    """`num_samples` is that of most of the data: arrays of another length are read where they are named, or are asked
+    for as the `only` ones."""
+
     @property
     def row_bytes(self) -> int:
         """What one sample takes in memory, roughly; of texts, what is usual."""
+        ...
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Columns that are not among `columns`, since no model could take them."""
+        ...
+
+    def only(self, names: Collection[str]) -> Self:
+        """The same table without the other columns."""
         ...
 
     def pieces(self, *, chunk_bytes: int) -> Iterator[Piece]:
@@ -91,20 +105,36 @@ def cut(batches: Iterable[Batch], rows: int) -> Iterator[Batch]:
         yield _joined(waiting)
 
 
-def refuse_uneven(lengths: dict[str, int]) -> int:
-    """The number of samples that all columns agree on. Raises ProblemFound."""
-    data = {name: n for name, n in lengths.items() if name != LABELS} or lengths
-    first, samples = next(iter(data.items()))
-    for name, found in data.items():
-        if found != samples:
-            detail = f"It has {found} samples where {quoted(first)} has {samples}."
-            raise refuse(
-                "calibration_shape_mismatch", detail, entry=name, hint="Store one row of every array for each sample."
-            )
-    if lengths.get(LABELS, samples) != samples:
-        detail = f"There are {lengths[LABELS]} labels for {samples} samples."
-        raise refuse("labels_length_mismatch", detail, entry=LABELS)
-    return samples
+def common_length(columns: Sequence[SampleColumn]) -> int:
+    """The number of samples: what labels and an array agree on, else what the largest arrays have.
+
+    Others may be anything a user keeps beside the samples. Raises ProblemFound.
+    """
+    lengths = {c.name: int(c.shape[0]) for c in columns}
+    labels = lengths.pop(LABELS, None)
+    if labels is None or labels in lengths.values() or not lengths:
+        return labels if labels is not None else _most_bytes(columns)
+    samples = _most_bytes([c for c in columns if c.name != LABELS])
+    detail = f"There are {labels} labels for {samples} samples."
+    raise refuse("labels_length_mismatch", detail, entry=LABELS)
+
+
+def _most_bytes(columns: Sequence[SampleColumn]) -> int:
+    sizes = Counter[int]()
+    for column in columns:
+        sizes[int(column.shape[0])] += elements(column) * np.dtype(column.dtype).itemsize
+    return max(sizes, key=lambda length: sizes[length])
+
+
+def left_out(name: str, found: ProblemFound) -> LeftOut:
+    problem = found.problem
+    return LeftOut(name=quoted(name), code=problem.code, detail=problem.detail, hint=problem.hint)
+
+
+def refuse_unusable(columns: Collection[str], refused: Sequence[ProblemFound]) -> None:
+    """Raises the first of the problems where they leave nothing to feed a model with."""
+    if refused and not set(columns) - {LABELS}:
+        raise refused[0]
 
 
 def _joined(batches: list[Batch]) -> Batch:

@@ -8,6 +8,7 @@ from onnx import helper
 
 from app.contracts.inspection import Dimension, ModelInspection, TensorSpec
 from app.contracts.problem import quoted
+from workers.ingestion.onnx_model.time_axes import time_first
 from workers.ingestion.onnx_model.walk import every_node, every_tensor
 from workers.quantization.graph.opset import default_opset
 
@@ -30,6 +31,7 @@ def describe(model: onnx.ModelProto) -> ModelInspection:
         ir_version=model.ir_version,
         producer=quoted(f"{model.producer_name} {model.producer_version}".strip()),
         op_counts=dict(counts.most_common()),
+        time_first=time_first(model),
         parameters=sum(by_dtype.values()),
         parameters_by_dtype=dict(by_dtype.most_common()),
         already_quantized=any(op in _INTEGER_OPERATORS or op.startswith("QLinear") for op in counts),

@@ -67,10 +67,8 @@ class Judge:
         return answers
 
     def _answer(self, executor: Executor, fed: Fed, feeds: Batch) -> Answers:
-        """Without the rows that only fill a fixed batch; an output whose first axis is not the batch stays whole."""
         found = executor.run(feeds, [output.name for output in self.outputs])
-        filled = len(next(iter(fed.feeds.values())))
-        return {name: a[: fed.rows] if a.ndim and a.shape[0] == filled else a for name, a in found.items()}
+        return {name: fed.per_sample(answer) for name, answer in found.items()}
 
     def _without_padding(self, fed: Fed) -> Batch:
         """Columns that are padding in every row change no answer for a whole sample; one per token they do."""

@@ -7,13 +7,15 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from app.contracts.problem import refuse
 from workers.pipeline.evaluation.channel_sqnr import ChannelSqnr
+from workers.pipeline.feeding.class_labels import class_labels, holds_classes
 from workers.quantization.error_metrics import SqnrAccumulator
 
 Array = npt.NDArray[Any]
 Answers = Mapping[str, Array]
 """By output."""
+
+_PER_SAMPLE = 2  # axes: [samples, classes]
 
 
 class Tally(Protocol):
@@ -86,7 +88,7 @@ class TopOneTally:
         return self.outputs.setdefault(self.output, OutputTally()).sqnr
 
     def observe(self, expected: Answers, actual: Answers, labels: Array | None, *, samples: int) -> None:
-        """expected, actual: [samples, ..], or whatever shape an output has; labels: [samples] or [samples, positions].
+        """expected, actual: [samples, ..], or whatever shape an output has; labels: see `class_labels`.
 
         Raises ProblemFound when the labels do not fit what the model predicts.
         """
@@ -95,7 +97,7 @@ class TopOneTally:
             name: self.outputs.setdefault(name, OutputTally()).observe(array, actual[name], samples=samples)
             for name, array in expected.items()
         }
-        if comparable[self.output] and _holds_classes(expected[self.output], labels, samples=samples):
+        if comparable[self.output] and _are_predictions(expected[self.output], labels, samples=samples):
             self._predict(expected[self.output], actual[self.output], labels)
 
     def _predict(self, expected: Array, actual: Array, labels: Array | None) -> None:
@@ -105,7 +107,8 @@ class TopOneTally:
         self.predictions += int(answered.sum())
         self.agreeing += int((answered & (top == float_top)).sum())
         if labels is not None:
-            self._score(float_top == _fitting(labels, expected), top == labels)
+            right = class_labels(labels, expected)
+            self._score(float_top == right, top == right)
 
     def _score(self, float_right: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_]) -> None:
         self.labelled += float_right.size
@@ -115,21 +118,6 @@ class TopOneTally:
         self.lost += int((~right & float_right).sum())
 
 
-def _holds_classes(output: Array, labels: Array | None, *, samples: int) -> bool:
+def _are_predictions(output: Array, labels: Array | None, *, samples: int) -> bool:
     """[samples, classes]; and [samples, positions, classes] where labels say that it is: it could be boxes."""
-    if output.shape[:1] != (samples,) or output.shape[-1] < 2:
-        return False
-    return output.ndim == 2 or (output.ndim == 3 and labels is not None)
-
-
-def _fitting(labels: Array, output: Array) -> Array:
-    if labels.shape != output.shape[:-1]:
-        detail = (
-            f"A sample's labels have shape {list(labels.shape[1:])}; the model predicts {list(output.shape[1:-1])}."
-        )
-        raise refuse("labels_length_mismatch", detail, entry="labels")
-    largest = int(labels.max())
-    if largest >= output.shape[-1]:
-        detail = f"The label {largest} does not exist: the model has classes 0 to {output.shape[-1] - 1}."
-        raise refuse("labels_invalid", detail, entry="labels")
-    return labels
+    return holds_classes(output, samples=samples) and (output.ndim == _PER_SAMPLE or labels is not None)

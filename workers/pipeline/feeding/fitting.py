@@ -1,20 +1,25 @@
 """Do samples fit a model, now that both are open? `app.contracts.fit` asked the same of what was known before."""
 
-from app.contracts.fit_columns import check_columns
+from app.contracts.fit_axes import Convention
+from app.contracts.fit_columns import stored_convention
 from app.contracts.inspection import ColumnInspection, DatasetInspection, ModelInspection, TensorSpec
-from app.contracts.problem import ProblemFound, quoted, refuse
+from app.contracts.problem import Problem, ProblemFound, quoted, refuse
 from workers.ingestion.data.samples import LABELS, SampleColumn, Samples
 
 
-def refuse_misfit(model: ModelInspection, samples: Samples) -> None:
-    """Every input needs a column of its name, element type and extents; one that varies fits only a free extent."""
+def refuse_misfit(model: ModelInspection, samples: Samples) -> Convention:
+    """How samples are stored, where every input has a column of its name, element type and extents.
+
+    One that varies fits only a free extent.
+    """
     columns = {c.name: c for c in samples.columns}
     for spec in model.inputs:
         if spec.name in columns:
             _refuse_varying(spec, columns[spec.name])
-    misfit = check_columns(model, _as_inspected(samples))
-    if misfit is not None:
-        raise ProblemFound(misfit)
+    found = stored_convention(model, _as_inspected(samples))
+    if isinstance(found, Problem):
+        raise ProblemFound(found)
+    return found
 
 
 def _refuse_varying(spec: TensorSpec, column: SampleColumn) -> None:
@@ -25,7 +30,7 @@ def _refuse_varying(spec: TensorSpec, column: SampleColumn) -> None:
 
 
 def _as_inspected(samples: Samples) -> DatasetInspection:
-    """What `check_columns` looks at. An extent that varies meets one that is free, so that any number does for it."""
+    """What `stored_convention` looks at. An extent that varies meets one that is free: any number does for it."""
     columns = tuple(
         ColumnInspection(
             name=c.name,

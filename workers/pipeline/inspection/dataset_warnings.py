@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.contracts.inspection import ColumnInspection
+from app.contracts.inspection import ColumnInspection, LeftOut
 from app.contracts.notice_thresholds import FEW_SAMPLES, PIXEL_LIKE
 from app.contracts.problem import quoted
 from workers.ingestion.data.table import Table
@@ -13,6 +13,8 @@ from workers.protocol.reporter import Reporter
 CHARACTERS_PER_TOKEN = 6
 """More than a token has on average in any language, so that a text called too long is."""
 _MANY_DUPLICATES = 0.01
+_SHOWN = 8
+"""Columns that a warning names."""
 
 
 def warn_of(
@@ -27,6 +29,21 @@ def warn_of(
         _of_numbers(found.inspection(), reporter, is_label=found.column.name == label)
         _of_texts(found, reporter)
     _of_duplicates(summary, reporter)
+
+
+def warn_of_left_out(table: Table, left_out: Sequence[LeftOut], reporter: Reporter) -> None:
+    """What stops no model but one with such an input."""
+    if left_out:
+        shown = " ".join(f"{one.name}: {one.detail}" for one in left_out[:_SHOWN])
+        detail = f"{len(left_out)} columns can be no input of a model and are left alone. {shown}"
+        reporter.warn("ignored_columns", detail)
+    lengths = [f"{quoted(c.name)} {c.shape[0]}" for c in table.columns if c.shape[0] != table.num_samples]
+    if lengths:
+        reporter.warn(
+            "columns_of_other_lengths",
+            f"There are {table.num_samples} samples. These columns have another number of rows, and are left alone "
+            f"unless they are a model's inputs: {', '.join(lengths[:_SHOWN])}.",
+        )
 
 
 def _of_numbers(column: ColumnInspection, reporter: Reporter, *, is_label: bool) -> None:

@@ -24,6 +24,8 @@ class HeldOutBatch:
     tokens: RealTokens | None
     expected: npt.NDArray[np.float32]
     """The float model's first float output."""
+    rows: int = 1
+    """Samples in it."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class HeldOut:
         """Fewer of them, for questions that are asked often; whole batches."""
         count = 0
         for number, batch in enumerate(self.batches, start=1):
-            count += len(next(iter(batch.feeds.values())))
+            count += batch.rows
             if count >= samples:
                 return HeldOut(self.output, self.batches[:number])
         return self
@@ -69,7 +71,7 @@ def hold_out(session: Executor, feeder: Feeder, *, output: str, rows: int, sampl
     for fed in feeder.batches(rows, limit=min(samples, feeder.samples.num_samples)):
         feeds, tokens = feeder.padding.read(fed.feeds)
         expected = np.asarray(session.run(feeds, [output])[output], np.float32)
-        batches.append(HeldOutBatch(feeds, tokens, expected))
+        batches.append(HeldOutBatch(feeds, tokens, expected, fed.rows))
     return HeldOut(output, tuple(batches))
 
 

@@ -119,6 +119,57 @@ def test_arrays_that_cannot_be_samples_are_refused_by_name(tmp_path: Path, array
 
 
 @pytest.mark.parametrize(
+    ("beside", "left_out"),
+    [
+        ({"meta": np.arange(7)}, []),
+        ({"bins": np.zeros((9, 2), np.float32)}, []),
+        ({"weight": np.float64(3)}, ["calibration_shape_mismatch"]),
+        ({"names": np.array(["a", "bb"])}, ["calibration_dtype_mismatch"]),
+        ({"when": np.zeros(4, "datetime64[s]")}, ["calibration_dtype_mismatch"]),
+        ({"settings": np.array([{"seed": 1}], dtype=object)}, ["npz_pickle_not_allowed"]),
+        ({"turned": np.asfortranarray(np.zeros((4, 2)))}, ["npz_fortran_order"]),
+        ({"nothing": np.zeros((0, 2))}, ["calibration_empty"]),
+        (
+            {"names": np.array(["a"]), "weight": np.float64(3)},
+            ["calibration_dtype_mismatch", "calibration_shape_mismatch"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_what_stands_beside_the_samples_is_left_alone(npz: Any, beside: Any, left_out: list[str], first: bool) -> None:
+    x = np.arange(40, dtype=np.float32).reshape(4, 10)
+    arrays = {**beside, "x": x, "labels": np.arange(4)} if first else {"x": x, "labels": np.arange(4), **beside}
+    opened = open_archive(npz(**arrays))
+    assert opened.num_samples == 4
+    assert [one.code for one in opened.left_out] == left_out
+    (batch,) = opened.batches(9)
+    np.testing.assert_array_equal(batch["x"], x)
+    assert set(batch) == {"x", "labels"}
+
+
+def test_without_labels_the_largest_arrays_say_how_many_samples_there_are(npz: Any) -> None:
+    assert open_archive(npz(a=np.zeros(9), b=np.zeros(9), x=np.zeros((4, 50)))).num_samples == 4
+
+
+def test_arrays_of_other_lengths_are_read_where_they_are_asked_for(npz: Any) -> None:
+    opened = open_archive(npz(x=np.zeros((4, 50)), few=np.arange(3)))
+    (batch,) = opened.only(["few"]).batches(9)
+    assert batch["few"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "labels", [np.array(["cat", "dog"]), np.array([b"cat", b"dog"]), np.array(["cat", None], dtype=object)]
+)
+def test_labels_that_are_names_are_told_how_to_be_numbers(npz: Any, labels: Any) -> None:
+    with pytest.raises(ProblemFound) as found:
+        open_archive(npz(x=np.zeros((2, 3)), labels=labels))
+    problem = found.value.problem
+    assert problem.code == "labels_invalid"
+    assert "not integers" in problem.detail
+    assert "classes.index(name)" in (problem.hint or "")
+
+
+@pytest.mark.parametrize(
     "data",
     [
         b"",
@@ -198,8 +249,7 @@ def test_an_archive_without_arrays_is_empty(tmp_path: Path) -> None:
     assert refused(archive(tmp_path)) == "calibration_empty"
 
 
-def test_columns_of_different_length_name_the_odd_one(npz: Any) -> None:
-    assert refused(npz(a=np.zeros(3), b=np.zeros(4))) == "calibration_shape_mismatch"
+def test_labels_of_no_array_are_refused(npz: Any) -> None:
     assert refused(npz(a=np.zeros(3), b=np.zeros(3), labels=np.zeros(4))) == "labels_length_mismatch"
     assert refused(npz(labels=np.zeros(4), a=np.zeros(3))) == "labels_length_mismatch"
 

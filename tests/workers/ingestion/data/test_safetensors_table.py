@@ -75,9 +75,20 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
         assert refused(tmp_path / "damaged.safetensors") == "safetensors_invalid"
 
 
-def test_columns_of_different_length_and_too_large_files_are_refused(tmp_path: Path) -> None:
-    save_file({"a": np.zeros(3), "b": np.zeros(4)}, tmp_path / "d.safetensors")
-    assert refused(tmp_path / "d.safetensors") == "calibration_shape_mismatch"
+def test_what_stands_beside_the_samples_is_left_alone(tmp_path: Path) -> None:
+    beside = {"few": np.arange(3), "weight": np.array(3.0), "nothing": np.zeros((0, 2))}
+    save_file({"x": np.ones((4, 9)), "labels": np.arange(4), **beside}, tmp_path / "d.safetensors")
+    table = open_safetensors(tmp_path / "d.safetensors")
+    assert table.num_samples == 4
+    assert {one.name: one.code for one in table.left_out} == {
+        "weight": "calibration_shape_mismatch", "nothing": "calibration_empty"
+    }  # fmt: skip
+    assert [set(batch) for batch in table.batches(9)] == [{"x", "labels"}]
+    assert [batch["few"].tolist() for batch in table.only(["few"]).batches(9)] == [[0, 1, 2]]
+    assert sum(p.values.size for p in table.pieces(chunk_bytes=64)) == 4 * 9 + 4 + 3
+
+
+def test_labels_of_other_lengths_and_too_large_files_are_refused(tmp_path: Path) -> None:
     save_file({"a": np.zeros(3), "labels": np.zeros(4, np.int64)}, tmp_path / "d.safetensors")
     assert refused(tmp_path / "d.safetensors") == "labels_length_mismatch"
     assert refused(tmp_path / "d.safetensors", max_unpacked_bytes=50) == "calibration_too_large"

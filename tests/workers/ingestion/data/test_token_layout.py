@@ -1,5 +1,6 @@
 """Rows of tokens against those that the library cuts and lays out itself."""
 
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -7,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer
 from tokenizers.models import BPE, WordLevel, WordPiece
-from tokenizers.pre_tokenizers import Split, Whitespace
-from tokenizers.processors import TemplateProcessing
+from tokenizers.pre_tokenizers import ByteLevel, Split, Whitespace
+from tokenizers.processors import BertProcessing, RobertaProcessing, TemplateProcessing
 
 from app.contracts.problem import ProblemFound
 from workers.ingestion.data.token_layout import token_layout, understood
@@ -52,6 +53,39 @@ def test_rows_are_those_of_the_library(name: str, text: str, pair: str | None, r
     layout = token_layout(tokenizer, pairs=pair is not None)
     texts = [tokenizer.encode(t, add_special_tokens=False).ids for t in (text, pair) if t is not None]
     found = layout.row(texts, length)
+    assert (found.tokens, found.types) == (expected.ids, expected.type_ids)
+
+
+SPECIALS_FIRST = ("<s>", "<pad>", "</s>", "<unk>")
+"""As RoBERTa, XLM-R and MPNet number them."""
+
+
+def byte_bpe(specials: tuple[str, ...]) -> Tokenizer:
+    words = {word: number for number, word in enumerate((*specials, *sorted(ByteLevel.alphabet())))}
+    tokenizer = Tokenizer(BPE(words, []))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.post_processor = RobertaProcessing(("</s>", words["</s>"]), ("<s>", words["<s>"]))
+    return tokenizer
+
+
+def wordpiece(specials: tuple[str, ...]) -> Tokenizer:
+    words = {word: number for number, word in enumerate((*specials, "a", "b", "c"))}
+    tokenizer = Tokenizer(WordPiece(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = BertProcessing(("</s>", words["</s>"]), ("<s>", words["<s>"]))
+    return tokenizer
+
+
+@pytest.mark.parametrize("pair", [None, "b a"])
+@pytest.mark.parametrize("order", list(permutations(SPECIALS_FIRST[:3])), ids=" ".join)
+@pytest.mark.parametrize("build", [byte_bpe, wordpiece])
+def test_special_tokens_may_have_the_lowest_numbers_in_any_order(build: Any, order: Any, pair: str | None) -> None:
+    tokenizer = build((*order, "<unk>"))
+    texts = [t for t in ("a b c", pair) if t is not None]
+    expected = tokenizer.encode(*texts)
+    found = token_layout(tokenizer, pairs=pair is not None).row(
+        [tokenizer.encode(t, add_special_tokens=False).ids for t in texts], 64
+    )
     assert (found.tokens, found.types) == (expected.ids, expected.type_ids)
 
 

@@ -55,6 +55,77 @@ def test_labels_are_integers_from_zero(npz: Any, reporter: Reporter, labels: Any
     assert found.value.problem.code == "labels_invalid"
 
 
+def test_what_can_be_no_input_is_left_alone_with_the_reason(npz: Any, reporter: Reporter) -> None:
+    x = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    gaps = np.where(np.arange(40) == 7, np.nan, 1.0)
+    found = inspect(npz(x=x, labels=np.arange(40), names=np.array(["a", "b"]), gaps=gaps, meta=np.arange(7)), reporter)
+    assert found.inspection.num_samples == 40
+    assert [c.name for c in found.inspection.columns] == ["x", "labels", "meta"]
+    assert {one.name: one.code for one in found.inspection.left_out} == {
+        "names": "calibration_dtype_mismatch", "gaps": "calibration_nonfinite"
+    }  # fmt: skip
+    told = {w.code: w.detail for w in found.warnings}
+    assert set(told) == {"ignored_columns", "columns_of_other_lengths"}
+    assert "Sample 7 of gaps" in told["ignored_columns"]
+    assert told["columns_of_other_lengths"].endswith("meta 7.")
+    assert set(found.inspection.preview[0]) == {"x", "labels"}
+
+
+def test_data_of_nothing_but_what_can_be_no_input_is_refused(npz: Any, reporter: Reporter) -> None:
+    with pytest.raises(ProblemFound) as found:
+        inspect(npz(x=np.full((9, 2), np.nan), when=np.zeros(9, "datetime64[s]"), labels=np.arange(9)), reporter)
+    assert found.value.problem.code == "calibration_nonfinite"
+
+
+CLASSES = np.arange(40) % 4
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float32, np.float64])
+def test_rows_that_mark_one_class_each_are_one_hot(npz: Any, reporter: Reporter, dtype: Any) -> None:
+    rows = np.eye(4, dtype=dtype)[CLASSES]
+    found = inspect(npz(x=np.random.default_rng(0).normal(size=(40, 2)), labels=rows), reporter).inspection
+    assert (found.has_labels, found.labels_one_hot) == (True, True)
+    assert [w.code for w in reporter.warnings] == ["one_hot_labels"]
+
+
+def test_rows_that_mark_several_classes_or_none_are_not_one_hot(npz: Any, reporter: Reporter) -> None:
+    rows = np.eye(4, dtype=np.int64)[CLASSES]
+    rows[3, 0], rows[4, 0] = 1 - rows[3, 0], 1 - rows[4, 0]  # as many ones as before
+    found = inspect(npz(x=np.random.default_rng(0).normal(size=(40, 2)), labels=rows), reporter).inspection
+    assert not found.labels_one_hot
+    assert not inspect(npz(x=np.zeros((40, 2)), labels=CLASSES[:, None] % 2), reporter).inspection.labels_one_hot
+
+
+@pytest.mark.parametrize(
+    ("labels", "told", "remedy"),
+    [
+        (CLASSES.astype(np.float32), "float32, not integers", "astype('int64')"),
+        (CLASSES + 0.5, "fractions: Sample 0 has 0.5", "Scores are no classes"),
+        (CLASSES > 1, "bool, not integers", "astype('int64')"),
+        (CLASSES - 1, "smallest label is -1", "counted from 0"),
+        (np.eye(4)[CLASSES] / 2, "fractions: Sample 0 has 0.5", "Scores are no classes"),
+    ],
+)
+def test_labels_that_are_no_classes_come_with_the_remedy(
+    npz: Any, reporter: Reporter, labels: Any, told: str, remedy: str
+) -> None:
+    with pytest.raises(ProblemFound) as found:
+        inspect(npz(x=np.zeros((40, 2)), labels=labels), reporter)
+    problem = found.value.problem
+    assert problem.code == "labels_invalid"
+    assert told in problem.detail
+    assert remedy in (problem.hint or "")
+
+
+@pytest.mark.parametrize("name", ["jsonl", "csv", "parquet"])
+def test_names_as_labels_of_numbers_are_told_how_to_be_integers(tmp_path: Path, reporter: Reporter, name: str) -> None:
+    rows = [{"n": i, "m": i / 2, "input_ids": i, "labels": "cat"} for i in range(5)]
+    with pytest.raises(ProblemFound) as found:
+        inspect(written(tmp_path, rows, name), reporter)
+    assert found.value.problem.code == "labels_invalid"
+    assert "classes.index(name)" in (found.value.problem.hint or "")
+
+
 LARGEST = float(np.finfo(np.float64).max)
 
 
