@@ -88,6 +88,11 @@ def problem_of(scratch: Path, wanted: Any) -> Problem:
     return outcome.problem
 
 
+def quality_warnings(result: Any) -> list[str]:
+    """Without what depends on a small model's time and overhead."""
+    return [w.code for w in result.warnings if w.code not in {"slower_than_float", "larger_than_float"}]
+
+
 def test_digits_from_upload_to_report(scratch: Path, digits: Any) -> None:
     model, calibration, evaluation = digits
     wanted = task(scratch, model, calibration, evaluation, objective=Objective(max_accuracy_drop=0.02))
@@ -110,7 +115,7 @@ def test_digits_from_upload_to_report(scratch: Path, digits: Any) -> None:
         assert [b.batch_size for b in metrics.benchmark] == [1, 4]
         assert metrics.samples == 797
     assert {layer.node for layer in result.layers if layer.quantized} >= {"conv1", "conv2", "head"}
-    assert result.warnings == ()
+    assert quality_warnings(result) == []
 
 
 def test_the_delivered_files_are_what_the_report_says(scratch: Path, digits: Any) -> None:
@@ -143,8 +148,8 @@ def test_without_labels_and_evaluation_data_agreement_is_measured_and_the_warnin
     assert [v.key for v in result.variants] == ["baseline", "minmax"]
     assert result.variants[1].metrics.accuracy is None
     assert result.variants[1].metrics.agreement > 0.97
-    assert [w.code for w in result.warnings] == ["evaluated_on_calibration_data"]
-    assert [e.code for e in events if e.event == "warning"] == ["evaluated_on_calibration_data"]
+    assert quality_warnings(result) == ["evaluated_on_calibration_data"]
+    assert "evaluated_on_calibration_data" in [e.code for e in events if e.event == "warning"]
 
 
 def test_an_impossible_goal_is_an_honest_outcome(scratch: Path, digits: Any) -> None:
@@ -217,7 +222,7 @@ def test_an_output_without_classes_is_compared_by_noise_alone(scratch: Path) -> 
     metrics = outcome.ok.outcome.variants[1].metrics
     assert metrics.agreement is None
     assert metrics.sqnr_db > 25
-    assert [w.code for w in outcome.ok.outcome.warnings] == ["no_class_axis"]
+    assert quality_warnings(outcome.ok.outcome) == ["no_class_axis"]
 
 
 def with_unprintable_names() -> onnx.ModelProto:
@@ -308,9 +313,15 @@ def test_the_machines_limits_are_problems_and_not_crashes(scratch: Path, error: 
     assert outcome.problem.code == code
 
 
-def test_what_nobody_foresaw_is_a_crash_without_an_outcome(scratch: Path) -> None:
-    with pytest.raises(AssertionError, match="ZeroDivisionError"):
-        run(scratch, InspectModelTask(model="m"), code=FAILING.format(error="ZeroDivisionError"))
+def test_what_nobody_foresaw_is_a_problem_too(scratch: Path) -> None:
+    outcome, _ = run(scratch, InspectModelTask(model="m"), code=FAILING.format(error="ZeroDivisionError"))
+    assert outcome.problem.code == "inspection_crashed"
+    assert "ZeroDivisionError" in outcome.problem.detail
+
+
+def test_trouble_of_the_machine_is_a_crash_without_an_outcome(scratch: Path) -> None:
+    with pytest.raises(AssertionError, match="Input/output"):
+        run(scratch, InspectModelTask(model="m"), code=FAILING.format(error="OSError(errno.EIO, 'Input/output')"))
     assert not (scratch / "outcome.json").exists()
 
 

@@ -40,7 +40,8 @@ def test_a_classifier_of_bytes(tmp_path: Path) -> None:
 def test_a_reader_of_text_exported_by_paddle_at_opset_11(tmp_path: Path) -> None:
     result = quantized(tmp_path, READER, {"x": lines_of_text(16)})
     metrics = result.variants[1].metrics
-    assert metrics.agreement >= 0.9
+    assert metrics.agreement is None  # positions are predictions only where labels say so
+    assert metrics.sqnr_db > 10
     assert metrics.size_bytes < result.variants[0].metrics.size_bytes / 3.4
     (tmp_path / "upload").write_bytes(READER.read_bytes())
     foreseen = inspect_model(InspectModelTask(model="upload"), tmp_path, Reporter(io.StringIO())).inspection.estimate
