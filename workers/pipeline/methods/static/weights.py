@@ -1,5 +1,7 @@
 """The integers of every weight that multiplies, rounded once and shared by all candidates of a job."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
@@ -23,12 +25,20 @@ def rounded_weights(
     smoothed: dict[str, tuple[str, Smoothing]],
     recipe: StaticRecipe,
     reporter: Reporter,
+    *,
+    before: Mapping[str, RoundedWeight] | None = None,
 ) -> dict[str, RoundedWeight]:
-    """By operator. smoothed: tensors of this graph that are smoothed, with the tensor they were made from."""
+    """By operator. smoothed: tensors of this graph that are smoothed, with the tensor they were made from.
+
+    before: of the same graph and statistics without smoothing; where nothing is smoothed, they stay what they were.
+    """
     nodes = prepared.nodes
     sites = multiplied(prepared.placement)
     found: dict[str, RoundedWeight] = {}
     for site in sites:
+        if before is not None and _input(nodes[site.node]) not in smoothed:
+            found[site.node] = before[site.node]
+            continue
         weight = float_constant_of(nodes[site.node].inputs[site.weight_input])
         assert weight is not None
         key = hessian_key(nodes[site.node], site)
@@ -38,6 +48,10 @@ def rounded_weights(
         let_go(nodes[site.node].inputs[site.weight_input])
         reporter.progress(len(found), len(sites), "weights")
     return found
+
+
+def _input(node: ir.Node) -> str:
+    return node.inputs[0].name or ""  # type: ignore[union-attr]  # what multiplies has an input
 
 
 def _hessian(
