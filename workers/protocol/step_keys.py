@@ -32,6 +32,7 @@ from app.contracts.model import Contract
 from app.contracts.recipes.recipe import AnyRecipe
 from app.contracts.recipes.static import Alpha, StaticRecipe
 from workers.protocol.gathering import Gathering, gathering
+from workers.protocol.settled import settled
 from workers.protocol.tasks import QuantizeTask
 
 STEP_FOLDER = "steps"
@@ -132,7 +133,8 @@ def range_search_of(ground: Ground, recipe: StaticRecipe) -> RangeSearch:
 
 
 def production_of(ground: Ground, recipe: AnyRecipe) -> Production:
-    return Production(ground=ground, recipe=recipe)
+    """Of what the recipe means here: another processor's candidates may be other ones."""
+    return Production(ground=ground, recipe=settled(recipe))
 
 
 def step_keys(task: QuantizeTask) -> StepKeys | None:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from app.contracts.recipes.pair_limit import limits
 from app.contracts.recipes.static import StaticRecipe
 from workers.pipeline.methods.static.statistics import Statistics, hessian_key
 from workers.protocol.reporter import Reporter
@@ -43,7 +44,7 @@ def rounded_weights(
         assert weight is not None
         key = hessian_key(nodes[site.node], site)
         hessian = None if key is None else _hessian(statistics, key, smoothed)
-        limited = recipe.reduce_range and not _is_depthwise(nodes[site.node], weight)
+        limited = limits(recipe.reduce_range) and not _is_depthwise(nodes[site.node], weight)
         found[site.node] = round_weight(weight, site.scheme, axis=site.axis, limited=limited, hessian=hessian)
         let_go(nodes[site.node].inputs[site.weight_input])
         reporter.progress(len(found), len(sites), "weights")
