@@ -9,7 +9,7 @@ import psutil
 
 from benchmarks.child import ADDRESS_SPACE_BYTES
 from benchmarks.results import Conditions
-from workers.targets.processor import cpu_has_vnni, cpu_model
+from workers.protocol.processor import cpu_has_vnni, cpu_model
 
 _PACKAGES = ("lowbit-server", "onnxruntime", "onnx", "onnx-ir", "numpy", "rapidocr", "magika", "pillow")
 

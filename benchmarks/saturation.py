@@ -25,8 +25,8 @@ import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.processes import ROOT
+from workers.protocol.processor import cpu_has_vnni, cpu_model
 from workers.quantization.rounding.weight_rows import RowLayout
-from workers.targets.processor import cpu_has_vnni, cpu_model
 
 RESULTS = ROOT / "benchmarks" / "results" / "saturation.json"
 

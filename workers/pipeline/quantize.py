@@ -10,12 +10,14 @@ from workers.pipeline.desk import Desk
 from workers.pipeline.evaluation.benchmark import benchmark
 from workers.pipeline.methods.known import method_of
 from workers.pipeline.original import float_model, open_original
+from workers.pipeline.pair_limit import tell_of_pair_limit
 from workers.pipeline.search.conclusion import Measured, conclude
 from workers.pipeline.search.judging import judged
 from workers.pipeline.search.variants import BASELINE
 from workers.pipeline.steps.step_folder import StepFolder
 from workers.protocol.outcome import Quantized
 from workers.protocol.reporter import Reporter
+from workers.protocol.settled import settled
 from workers.protocol.tasks import OUTPUT_FOLDER, QuantizeTask
 from workers.targets.known import TargetUnknown, target_named
 from workers.targets.target import Target
@@ -23,6 +25,7 @@ from workers.targets.target import Target
 
 def quantize(task: QuantizeTask, scratch: Path, reporter: Reporter) -> Quantized:
     """Raises ProblemFound for what the user can put right."""
+    task = task.model_copy(update={"recipe": settled(task.recipe)})
     target = _target(task.target)
     method = method_of(task.recipe)
     desk = Desk(reporter, StepFolder.of(task, scratch, reporter), task.threads)
@@ -33,6 +36,7 @@ def quantize(task: QuantizeTask, scratch: Path, reporter: Reporter) -> Quantized
     maker = method.begin(task.recipe, model, (scratch / task.model).parent, target)
     reporter.enter(Stage.BASELINE)
     original = open_original(model, description, task, scratch, target, reporter)
+    tell_of_pair_limit(task.recipe, reporter, has_vnni=target.facts().cpu_has_vnni)
     produced = Workshop(task, target, original, desk, outputs).produced(method.proposals(task.recipe), maker)
     reporter.enter(Stage.EVALUATE)
     tallies = judged(original, produced.candidates, target, desk, objective=task.objective)

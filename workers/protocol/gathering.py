@@ -22,8 +22,9 @@ class Gathering(Contract):
     graph: GraphWish
     samples: int | None
     """At most so many, the first ones; None: all."""
-    held_out: bool
-    """The first samples shape no range, where there are enough: they judge them."""
+    judged: bool
+    """Samples are dealt out to parts with statistics of their own, so that what one has shaped another can judge; and
+    where the graph is equalized, the plain one is observed too."""
     averages: bool
     channels: bool
     moments: bool
@@ -41,7 +42,7 @@ def gathering(recipe: StaticRecipe) -> Gathering:
     return Gathering(
         graph=graph_wish(recipe),
         samples=recipe.calibration_samples,
-        held_out=recipe.calibration_method == "measured",
+        judged=recipe.calibration_method == "measured",
         averages=recipe.calibration_method == "moving_average",
         channels=recipe.smoothquant_alpha != "off",
         moments=recipe.rounding == "gptq",

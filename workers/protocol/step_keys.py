@@ -32,6 +32,7 @@ from app.contracts.model import Contract
 from app.contracts.recipes.recipe import AnyRecipe
 from app.contracts.recipes.static import Alpha, StaticRecipe
 from workers.protocol.gathering import Gathering, gathering
+from workers.protocol.settled import settled
 from workers.protocol.tasks import QuantizeTask
 
 STEP_FOLDER = "steps"
@@ -40,7 +41,7 @@ StepName = Literal["calibrate", "sensitivity", "search", "candidate", "quantize"
 
 PartName = Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,64}$")]
 
-VERSIONS: Mapping[StepName, int] = {"calibrate": 3, "sensitivity": 2, "search": 2, "candidate": 2, "quantize": 3}
+VERSIONS: Mapping[StepName, int] = {"calibrate": 4, "sensitivity": 3, "search": 3, "candidate": 3, "quantize": 4}
 """Of the code of each step, within one release, in the order of the steps. Raise it when the step would give another
 result for the same argument, or writes it in another form; the steps that follow need no raise of their own."""
 
@@ -132,7 +133,8 @@ def range_search_of(ground: Ground, recipe: StaticRecipe) -> RangeSearch:
 
 
 def production_of(ground: Ground, recipe: AnyRecipe) -> Production:
-    return Production(ground=ground, recipe=recipe)
+    """Of what the recipe means here: another processor's candidates may be other ones."""
+    return Production(ground=ground, recipe=settled(recipe))
 
 
 def step_keys(task: QuantizeTask) -> StepKeys | None:

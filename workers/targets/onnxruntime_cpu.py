@@ -8,12 +8,12 @@ import onnx_ir as ir
 import onnxruntime as ort
 
 from workers.protocol.gathering import GraphWish
+from workers.protocol.processor import cpu_has_vnni, cpu_model
 from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
 from workers.quantization.passes.fuse_integer_matmul import fuse_integer_matmul
 from workers.quantization.placement import Schemes, place_for_onnxruntime_cpu
 from workers.quantization.scheme import UINT8_ACTIVATIONS, weight_scheme
 from workers.targets.preparation import PASSES, Prepared, prepared_graph
-from workers.targets.processor import cpu_has_vnni, cpu_model
 from workers.targets.qdq_form import build
 from workers.targets.target import Form, Numbers, RuntimeFacts, Session
 

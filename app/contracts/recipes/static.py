@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError, ValidationError
 from app.contracts.model import Contract
 from app.contracts.recipes.exclusions import NodeNames, OperatorTypes
 from app.contracts.recipes.names import PresetName
+from app.contracts.recipes.pair_limit import ON_THIS_PROCESSOR, ReduceRange
 
 CalibrationMethod = Literal["min_max", "moving_average", "percentile", "entropy", "mse", "measured"]
 Equalize = Literal["on", "off", "auto"]
@@ -50,9 +51,10 @@ class StaticRecipe(Contract):
         default=None, ge=1, description="Use at most this many samples, the first ones; null uses all."
     )
     per_channel: bool = Field(default=True, description="One weight scale for each output channel.")
-    reduce_range: bool = Field(
+    reduce_range: ReduceRange = Field(
         default=True,
-        description="Limit pairs of neighbouring weights, so that CPUs without VNNI cannot saturate their 16-bit sums.",
+        description="Limit pairs of neighbouring weights, so that CPUs without VNNI cannot saturate their 16-bit sums. "
+        f"{ON_THIS_PROCESSOR}",
     )
     equalize: Equalize = Field(
         default="off",

@@ -10,6 +10,7 @@ from app.contracts.objective import Benchmark, Objective
 from app.contracts.recipes.presets import PRESETS
 from app.contracts.recipes.static import StaticRecipe
 from app.contracts.recipes.stored import stored_recipe
+from workers.protocol import settled
 from workers.protocol import step_keys as steps
 from workers.protocol.step_keys import StepKey, StepKeys, part_key, step_keys
 from workers.protocol.tasks import QuantizeTask
@@ -111,6 +112,18 @@ def test_what_shapes_the_statistics_influences_every_step(changes: Any) -> None:
 )
 def test_what_shapes_the_integers_leaves_the_statistics_to_be_shared(changes: Any, common: Any) -> None:
     assert shared(task(), task(recipe=changes)) == common
+
+
+@pytest.mark.parametrize("preset", ["int8-accurate", "int8-dynamic"])
+def test_what_is_left_to_the_processor_is_found_under_what_it_means_there(
+    preset: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, limited, whole = (task(preset, recipe={"reduce_range": value}) for value in ("auto", True, False))
+    for has_vnni, same, other in [(True, whole, limited), (False, limited, whole)]:
+        monkeypatch.setattr(settled, "cpu_has_vnni", lambda found=has_vnni: found)
+        assert keys_of(left) == keys_of(same)
+        assert keys_of(left).candidates != keys_of(other).candidates
+        assert "quantize" not in shared(left, other)
 
 
 def test_ranges_of_any_kind_come_from_the_same_statistics() -> None:

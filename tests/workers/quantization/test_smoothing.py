@@ -1,5 +1,6 @@
 """The choice of factors: what it predicts is compared with what rounding really costs."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from workers.quantization.affine import choose_qparams, choose_weight_qparams, fake_quantize
 from workers.quantization.scheme import UINT8_ACTIVATIONS, weight_scheme
 from workers.quantization.smoothing import (
+    HEADROOMS,
     NEAREST_SHARE,
     ChannelStatistics,
     choose_smoothing,
@@ -134,3 +136,62 @@ def test_factors_follow_the_papers_formula_with_a_geometric_mean_of_one(alpha: f
     )
     np.testing.assert_allclose(factors / factors[0], raw / raw[0], rtol=1e-9)
     assert np.log(factors).mean() == pytest.approx(0.0, abs=1e-9)
+
+
+def of_rows(x: Any) -> ChannelStatistics:
+    return replace(statistics(x), rows=float(len(x)))
+
+
+def noise_on_new_rows(x: Any, w: Any, factors: Any, headroom: float) -> float:
+    """Of 20,000 rows of normal numbers, rounded over the range of x with so much headroom; of the activations alone."""
+    seen = x / factors
+    fit = choose_qparams(headroom * seen.min(), headroom * seen.max(), UINT8_ACTIVATIONS)
+    new = np.random.default_rng(99).normal(size=(20_000, K)) * x.std(axis=0)
+    error = fake_quantize((new / factors).astype(np.float32), fit).astype(np.float64) - new / factors
+    return float(np.square((error * factors) @ w).sum(axis=1).mean())
+
+
+@pytest.mark.parametrize("rows", [32, 64, 128, 512])
+def test_headroom_makes_up_for_rows_that_were_not_seen(rows: int) -> None:
+    x = np.random.default_rng(rows).normal(size=(rows, K)) * np.geomspace(0.2, 20.0, K)
+    found = choose_smoothing(of_rows(x), [matrix()], weight_share=NEAREST_SHARE)
+    assert found is not None
+    assert found.headroom > 1.0
+    without, with_it = (noise_on_new_rows(x, matrix(), found.factors, room) for room in (1.0, found.headroom))
+    assert with_it < without
+    # within 3 dB of the best that any headroom gives
+    best = min(noise_on_new_rows(x, matrix(), found.factors, room) for room in HEADROOMS)
+    assert with_it < 2.0 * best
+
+
+def test_the_more_rows_were_seen_the_less_headroom_is_left() -> None:
+    spread = np.geomspace(0.2, 20.0, K)
+    found = [
+        choose_smoothing(
+            of_rows(np.random.default_rng(1).normal(size=(rows, K)) * spread), [matrix()], weight_share=1.0
+        )
+        for rows in (32, 256, 2048, 50_000)
+    ]
+    rooms = [one.headroom for one in found if one is not None]
+    assert len(rooms) == 4
+    assert rooms == sorted(rooms, reverse=True)
+    assert rooms[0] > 1.3
+    assert rooms[-1] == 1.0
+
+
+def test_rare_large_values_ask_for_more_headroom_than_normal_ones() -> None:
+    rng = np.random.default_rng(0)
+    shapes = [rng.normal(size=(256, K)), rng.laplace(size=(256, K)), rng.standard_t(3, size=(256, K))]
+    spread = np.geomspace(0.2, 20.0, K)
+    found = [choose_smoothing(of_rows(x * spread), [matrix()], weight_share=1.0, worth_db=-np.inf) for x in shapes]
+    rooms = [one.headroom for one in found if one is not None]
+    assert rooms[0] < rooms[1] <= rooms[2]
+
+
+@pytest.mark.parametrize("rows", [0.0, 1.0, 2.0])
+def test_hardly_any_rows_are_no_reason_to_fail(rows: float) -> None:
+    x = tensor()
+    x[:, 7] = np.abs(x[:, 7])  # never below zero
+    found = choose_smoothing(replace(statistics(x), rows=rows), [matrix()], weight_share=1.0, worth_db=-np.inf)
+    assert found is not None
+    assert np.isfinite(found.gain_db)

@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from app.contracts.problem import refuse
 from app.contracts.recipes.dynamic import DynamicRecipe
+from app.contracts.recipes.pair_limit import limits
 from app.contracts.result import LayerReport
 from app.contracts.status import Stage
 from workers.pipeline.desk import Desk
@@ -72,7 +73,7 @@ def _dynamic_by_weight(source: ir.Model, recipe: DynamicRecipe) -> Draft:
     done = quantize_products(
         source,
         per_channel=recipe.per_channel,
-        limited=recipe.reduce_range,
+        limited=limits(recipe.reduce_range),
         nodes_to_exclude=excluded | set(recipe.nodes_to_exclude),
     )
     if not done:
@@ -90,7 +91,7 @@ def _dynamic(model: ir.Model, recipe: DynamicRecipe) -> Draft:
         result = quantize_dynamic(
             source,
             per_channel=recipe.per_channel,
-            reduce_range=recipe.reduce_range,
+            reduce_range=limits(recipe.reduce_range),
             nodes_to_exclude=[*recipe.nodes_to_exclude, *excluded],
         )
     except NothingQuantized as error:

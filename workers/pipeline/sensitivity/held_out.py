@@ -1,4 +1,4 @@
-"""A few samples, kept in memory with the float model's answers: quick to ask, again and again, what a change costs."""
+"""Some samples, kept in memory with the float model's answers: quick to ask, again and again, what a change costs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,19 @@ import numpy.typing as npt
 
 from workers.ingestion.data.samples import Batch
 from workers.pipeline.feeding.feeder import Feeder
+from workers.pipeline.sensitivity.division import Division
 from workers.quantization.error_metrics import decibels, power
 from workers.quantization.executor.executor import Executor
 from workers.quantization.observers import RealTokens
 
-HELD_OUT = 64
-"""Samples that judge ranges and do not shape them, where there are at least _ENOUGH."""
+DoubleArray = npt.NDArray[np.float64]
 
-_ENOUGH = 4 * HELD_OUT
+HELD_OUT = 512
+"""Samples of a part that are kept at most."""
+
+_KEPT_BYTES = 128 << 20
+_FEWEST_KEPT = 32
+"""Samples that are kept whatever they take."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,12 @@ class HeldOutBatch:
     tokens: RealTokens | None
     expected: npt.NDArray[np.float32]
     """The float model's first float output."""
-    rows: int = 1
-    """Samples in it."""
+    rows: int
+    """Samples; what is beyond them fills a fixed batch."""
+
+    @property
+    def nbytes(self) -> int:
+        return self.expected.nbytes + sum(array.nbytes for array in self.feeds.values())
 
 
 @dataclass(frozen=True)
@@ -50,29 +59,55 @@ class HeldOut:
 
     def noise(self, session: Executor, settings: Batch | None = None) -> float:
         """Sum of squared differences between the session's output and the float model's."""
-        total = 0.0
+        return float(self.noises(session, settings).sum())
+
+    def noises(self, session: Executor, settings: Batch | None = None) -> DoubleArray:
+        """The same, sample by sample; of a batch whose output has no axis of samples, one figure for all of them."""
+        found = [np.zeros(0)]
         for batch in self.batches:
             actual = session.run({**batch.feeds, **(settings or {})}, [self.output])[self.output]
-            total += power(np.asarray(actual, np.float32) - batch.expected)
-        return total
+            found.append(_by_sample(_difference(np.asarray(actual, np.float32), batch.expected), batch))
+        return np.concatenate(found)
 
     def sqnr_db(self, session: Executor) -> float:
         return decibels(self.signal, self.noise(session))
 
 
-def samples_held_out(total: int) -> int:
-    """How many samples calibration should leave out: none when it has few."""
-    return HELD_OUT if total >= _ENOUGH else 0
+NOBODY = HeldOut("", ())
 
 
-def hold_out(session: Executor, feeder: Feeder, *, output: str, rows: int, samples: int = HELD_OUT) -> HeldOut:
-    """The first samples; whole batches, for models that take nothing else."""
+def hold_out(
+    session: Executor, feeder: Feeder, division: Division, *, part: int, output: str, rows: int, samples: int = HELD_OUT
+) -> HeldOut:
+    """The first samples of a part; whole batches, for models that take nothing else."""
     batches: list[HeldOutBatch] = []
-    for fed in feeder.batches(rows, limit=min(samples, feeder.samples.num_samples)):
+    kept_samples = kept_bytes = 0
+    for fed in division.batches(feeder, rows, part=part, samples=samples):
         feeds, tokens = feeder.padding.read(fed.feeds)
         expected = np.asarray(session.run(feeds, [output])[output], np.float32)
         batches.append(HeldOutBatch(feeds, tokens, expected, fed.rows))
+        kept_samples += fed.rows
+        kept_bytes += batches[-1].nbytes
+        if kept_samples >= _FEWEST_KEPT and kept_bytes >= _KEPT_BYTES:
+            break
     return HeldOut(output, tuple(batches))
+
+
+def _difference(actual: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Answers of another shape count as none at all; a number that is lost, as ten times the largest."""
+    if actual.shape != expected.shape:
+        return expected
+    finite = np.isfinite(expected)
+    largest = np.abs(expected[finite]).max(initial=0.0)
+    return np.where(finite & ~np.isfinite(actual), 10.0 * largest, actual - expected)
+
+
+def _by_sample(difference: npt.NDArray[np.float32], batch: HeldOutBatch) -> DoubleArray:
+    """[n, ...] or [n * positions, ...] -> [samples]"""
+    given = len(next(iter(batch.feeds.values())))
+    if difference.ndim == 0 or not difference.size or len(difference) % given:
+        return np.array([power(difference)])
+    return np.array([power(one) for one in difference.reshape(given, -1)[: batch.rows]])
 
 
 def dominant(noises: Sequence[float], *, share: float) -> list[int]:

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from workers.ingestion.data.samples import Batch
 from workers.pipeline.feeding.feeder import Feeder
 from workers.pipeline.feeding.padding import real_values
+from workers.pipeline.sensitivity.division import Division
 from workers.protocol.reporter import Reporter
 from workers.quantization.affine import QParams, fake_quantize
 from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession, loaded
@@ -65,17 +66,19 @@ class LayerTrials:
     """By name; each has the qparams by tensor."""
     threads: int
 
-    def run(self, feeder: Feeder, reporter: Reporter, *, rows: int) -> dict[str, dict[str, LayerError]]:
-        """Errors by way and operator."""
+    def run(
+        self, feeder: Feeder, reporter: Reporter, *, division: Division, part: int | None, rows: int
+    ) -> dict[str, dict[str, LayerError]]:
+        """Errors by way and operator. part: whose samples are tried; None: everybody's."""
         by_tensor = {
             tensor: [self._layer(site) for site in sites]
             for tensor, sites in tensors_of(self.prepared.model.graph, self.prepared.placement).items()
         }
         watched, _ = also_giving_out(self.prepared.model, by_tensor)
         session = loaded(watched, threads=self.threads)
-        total = min(TRIAL_SAMPLES, feeder.samples.num_samples)
+        total = min(TRIAL_SAMPLES, division.total)
         done = 0
-        for fed in feeder.batches(rows, limit=total):
+        for fed in division.batches(feeder, rows, part=part, samples=total):
             feeds, tokens = feeder.padding.read(fed.feeds)
             outputs = session.run(feeds, [tensor for tensor in by_tensor if tensor not in feeds])
             for tensor, layers in by_tensor.items():
@@ -84,7 +87,7 @@ class LayerTrials:
                 if x.size:
                     self._observe(tensor, layers, np.ascontiguousarray(x))
             done += fed.rows
-            reporter.progress(done, total, "samples")
+            reporter.progress(min(done, total), total, "samples")
         layers = [layer for some in by_tensor.values() for layer in some]
         return {way: {layer.site.node: layer.errors[i] for layer in layers} for i, way in enumerate(self.ways)}
 

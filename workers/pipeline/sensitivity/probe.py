@@ -15,10 +15,14 @@ from workers.quantization.placement import Pair
 from workers.targets.preparation import Prepared
 
 PROBED = 32
-"""Held-out samples that each question is asked of: there are hundreds of questions."""
+"""Samples that each question is asked of, of all parts together: there are hundreds of questions."""
 
 _WORTH_TRYING = 0.01
 """Share of all noise from which on a tensor's other ranges are tried: the rest cannot add up to much."""
+
+
+Ranges = Mapping[str, QParams]
+"""By name."""
 
 
 @dataclass
@@ -59,19 +63,24 @@ def sensitivities(probe: SensitivityProbe, full: Mapping[str, QParams], reporter
     return noises
 
 
-def best_ranges(
-    probe: SensitivityProbe,
-    noises: Mapping[str, float],
-    candidates: Mapping[str, Mapping[str, QParams]],
-    reporter: Reporter,
-) -> dict[str, str]:
-    """The name of the best candidate for each tensor that matters: measured at the output, one tensor at a time."""
+def worth_trying(noises: Mapping[str, float]) -> list[str]:
+    """The tensors that matter, the noisiest first."""
     tensors = list(noises)
-    tried = [tensors[i] for i in dominant(list(noises.values()), share=_WORTH_TRYING)]
-    best: dict[str, str] = {}
-    for done, tensor in enumerate(t for t in tried if t in candidates):
+    return [tensors[i] for i in dominant(list(noises.values()), share=_WORTH_TRYING)]
+
+
+def costs_of_ranges(
+    probe: SensitivityProbe, candidates: Mapping[str, Ranges], reporter: Reporter
+) -> dict[str, dict[str, float]]:
+    """Noise at the output by tensor and candidate, one tensor at a time."""
+    costs: dict[str, dict[str, float]] = {}
+    for tensor, ranges in candidates.items():
         indices = [i for i, pair in enumerate(probe.pairs) if pair.scale_of == tensor]
-        costs = {name: sum(probe.noise(i, tried) for i in indices) for name, tried in candidates[tensor].items()}
-        best[tensor] = min(costs, key=lambda name: costs[name])
-        reporter.progress(done + 1, len(tried), "tensors")
-    return best
+        costs[tensor] = {name: sum(probe.noise(i, q) for i in indices) for name, q in ranges.items()}
+        reporter.progress(len(costs), len(candidates), "tensors")
+    return costs
+
+
+def best_ranges(costs: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+    """The name of the cheapest candidate of each tensor."""
+    return {tensor: min(some, key=lambda name: some[name]) for tensor, some in costs.items()}

@@ -37,6 +37,9 @@ def test_what_was_changed_and_resolved_can_be_sent_again() -> None:
         ("equalize", "on", "on"),
         ("equalize", None, "auto"),
         ("runtime_form", False, False),
+        ("reduce_range", False, False),
+        ("reduce_range", "auto", "auto"),
+        ("reduce_range", None, True),
     ],
 )
 def test_a_field_overrides_its_preset_and_null_does_not(field: str, value: object, resolved: object) -> None:
@@ -52,6 +55,8 @@ def test_a_field_overrides_its_preset_and_null_does_not(field: str, value: objec
         ({"smoothquant_alpha": float("nan")}, "a number from 0 to 1, 'auto' or 'off'"),
         ({"smoothquant_alpha": True}, "a number from 0 to 1, 'auto' or 'off'"),  # Python would take it for 1.0
         ({"smoothquant_alpha": "on"}, "a number from 0 to 1, 'auto' or 'off'"),
+        ({"reduce_range": "maybe"}, "true, false or 'auto'"),
+        ({"preset": "int8-dynamic", "reduce_range": 7}, "true, false or 'auto'"),
         ({"equalize": "maybe"}, "'on', 'off' or 'auto'"),
         ({"equalize": True}, "'on', 'off' or 'auto'"),
         ({"rounding": "up"}, "'nearest' or 'gptq'"),
@@ -137,5 +142,6 @@ def test_the_schema_tells_what_each_field_means_and_which_methods_read_it() -> N
         name: readers_of(name) for name in ("method", *VALUES)
     }
     assert fields["method"]["anyOf"][0]["enum"] == ["static", "dynamic", "float16"]
+    assert {"const": "auto", "type": "string"} in fields["reduce_range"]["anyOf"]
     # what one name means with each of them
     assert re.match("`static`: Limit pairs .* `dynamic`: Weights of 7 bits", fields["reduce_range"]["description"])

@@ -16,6 +16,7 @@ from workers.ingestion.onnx_model.description import describe
 from workers.pipeline.feeding.feeder import feeder_for
 from workers.pipeline.methods.static.calibration import calibrate
 from workers.pipeline.methods.static.statistics import Statistics, empty_statistics
+from workers.pipeline.sensitivity.division import Division
 from workers.protocol.gathering import gathering
 from workers.protocol.reporter import Reporter
 
@@ -29,12 +30,14 @@ def images(n: int) -> Any:
     return np.random.default_rng(3).normal(size=(n, 3, 8, 8)).astype(np.float32)
 
 
-def statistics_of(model: onnx.ModelProto, path: Path, reporter: Reporter, **options: Any) -> Statistics:
+def statistics_of(model: onnx.ModelProto, path: Path, reporter: Reporter, *, limit: int | None = None) -> Statistics:
     feeder = feeder_for(describe(model), open_archive(path), reporter)
     recipe = PRESETS["int8-fast"]
     prepared = prepared_for(model, recipe)
     nothing = empty_statistics(prepared.model.graph, prepared.placement, gathering(recipe))
-    return calibrate(prepared, feeder, reporter, statistics=nothing, threads=1, **options)
+    division = Division.undivided(feeder, limit=limit)
+    calibrate(prepared, feeder, reporter, parts=[nothing], division=division, threads=1)
+    return nothing
 
 
 def test_a_fixed_batch_is_filled_by_repeating_the_last_sample_and_says_so(npz: Any, reporter: Reporter) -> None:
@@ -70,7 +73,7 @@ def test_padding_a_fixed_batch_does_not_move_the_extremes(npz: Any, reporter: Re
 
 def test_statistics_of_inputs_are_exact_and_a_limit_is_honoured(npz: Any, reporter: Reporter, events: Any) -> None:
     x = images(20)
-    found = statistics_of(residual_cnn(), npz(x=x), reporter, samples=11).ranges
+    found = statistics_of(residual_cnn(), npz(x=x), reporter, limit=11).ranges
     assert found["x"].total == x[:11].size
     assert (found["x"].low, found["x"].high) == (float(x[:11].min()), float(x[:11].max()))
     assert events()[-1] == {"event": "progress", "completed": 11, "total": 11, "unit": "samples"}

@@ -17,6 +17,7 @@ from workers.pipeline.feeding.feeder import feeder_for
 from workers.pipeline.feeding.padding import PaddingReader, padding_reader
 from workers.pipeline.methods.static.calibration import calibrate
 from workers.pipeline.methods.static.statistics import Statistics, empty_statistics
+from workers.pipeline.sensitivity.division import Division
 from workers.protocol.gathering import gathering
 from workers.protocol.reporter import Reporter
 from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
@@ -31,7 +32,8 @@ def statistics_of(model: onnx.ModelProto, path: Path, reporter: Reporter) -> Sta
     prepared = prepared_for(model, recipe)
     feeder = feeder_for(describe(model), open_archive(path), reporter)
     nothing = empty_statistics(prepared.model.graph, prepared.placement, gathering(recipe))
-    return calibrate(prepared, feeder, reporter, statistics=nothing, threads=1)
+    calibrate(prepared, feeder, reporter, parts=[nothing], division=Division.undivided(feeder), threads=1)
+    return nothing
 
 
 def masked(*rows: str) -> Any:

@@ -12,8 +12,15 @@ from tests.workers.quantization.small_models import two_matmuls
 from workers.ingestion.data.npz import open_archive
 from workers.ingestion.onnx_model.description import describe
 from workers.pipeline.feeding.feeder import feeder_for
-from workers.pipeline.sensitivity.held_out import HELD_OUT, HeldOut, HeldOutBatch, dominant, hold_out, samples_held_out
-from workers.pipeline.sensitivity.probe import SensitivityProbe, best_ranges, sensitivities
+from workers.pipeline.sensitivity.division import Division
+from workers.pipeline.sensitivity.held_out import HELD_OUT, HeldOut, HeldOutBatch, dominant, hold_out
+from workers.pipeline.sensitivity.probe import (
+    SensitivityProbe,
+    best_ranges,
+    costs_of_ranges,
+    sensitivities,
+    worth_trying,
+)
 from workers.protocol.reporter import Reporter
 from workers.quantization.affine import QParams, choose_qparams, fake_quantize
 from workers.quantization.error_metrics import decibels
@@ -30,14 +37,8 @@ def tokens(samples: int) -> Any:
 def held(path: Any, reporter: Reporter, model: Any, **options: Any) -> tuple[HeldOut, OnnxRuntimeSession]:
     session = OnnxRuntimeSession(model.SerializeToString(), threads=1)
     feeder = feeder_for(describe(model), open_archive(path), reporter)
-    return hold_out(session, feeder, output="y", rows=8, **options), session
-
-
-@pytest.mark.parametrize(
-    ("total", "left_out"), [(1, 0), (4 * HELD_OUT - 1, 0), (4 * HELD_OUT, HELD_OUT), (10_000, HELD_OUT)]
-)
-def test_few_samples_are_all_needed_for_the_ranges(total: int, left_out: int) -> None:
-    assert samples_held_out(total) == left_out
+    division = Division.undivided(feeder)
+    return hold_out(session, feeder, division, part=0, output="y", rows=8, **options), session
 
 
 def test_the_first_samples_are_kept_with_the_float_models_answers(npz: Any, reporter: Reporter) -> None:
@@ -51,6 +52,20 @@ def test_the_first_samples_are_kept_with_the_float_models_answers(npz: Any, repo
     first = found.first(9)
     assert sum(len(b.expected) for b in first.batches) == 16  # whole batches of eight
     assert found.first(1000) == found
+
+
+def test_noise_is_told_by_sample(npz: Any, reporter: Reporter) -> None:
+    found, session = held(npz(x=tokens(10)), reporter, two_matmuls())
+    moved = tuple(
+        HeldOutBatch(b.feeds, None, b.expected + np.arange(b.rows, dtype=np.float32)[:, None, None], b.rows)
+        for b in found.batches
+    )
+    # every sample has 3 * 4 outputs, all of them off by the sample's number in its batch of 8
+    expected = [12.0 * number**2 for number in [*range(8), 0, 1]]
+    np.testing.assert_allclose(HeldOut("y", moved).noises(session), expected, rtol=1e-4, atol=1e-8)
+    # rows that fill a fixed batch are nobody's
+    short = HeldOutBatch(moved[0].feeds, None, moved[0].expected, 3)
+    np.testing.assert_allclose(HeldOut("y", (short,)).noises(session), expected[:3], rtol=1e-4, atol=1e-8)
 
 
 def test_padding_is_cut_from_what_is_held_out(npz: Any, reporter: Reporter) -> None:
@@ -71,7 +86,7 @@ def test_answers_that_are_not_finite_have_no_error(npz: Any, reporter: Reporter)
     (batch,) = found.batches
     expected = batch.expected.copy()
     expected[0, 0, 0] = -np.inf
-    masked = HeldOut("y", (HeldOutBatch(batch.feeds, None, expected),))
+    masked = HeldOut("y", (HeldOutBatch(batch.feeds, None, expected, 2),))
     assert np.isfinite(masked.signal)
     assert masked.noise(session) < 1e-6
 
@@ -117,15 +132,18 @@ def test_the_range_with_the_least_noise_wins_and_small_fry_is_not_asked(npz: Any
         "x": {"wide": span(-1000.0, 1000.0), "fits": span(-3.5, 3.5), "narrow": span(-0.5, 0.5)},
         "r": {"wide": span(0.0, 1000.0), "fits": span(0.0, 5.0)},
     }
-    assert best_ranges(probe, {"x": 1.0, "r": 1.0}, candidates, reporter) == {"x": "fits", "r": "fits"}
-    assert best_ranges(probe, {"x": 1.0, "r": 0.001}, candidates, reporter) == {"x": "fits"}
-    assert best_ranges(probe, {"x": 0.0, "r": 0.0}, candidates, reporter) == {}
+    costs = costs_of_ranges(probe, candidates, reporter)
+    assert {tensor: set(some) for tensor, some in costs.items()} == {t: set(some) for t, some in candidates.items()}
+    assert best_ranges(costs) == {"x": "fits", "r": "fits"}
+    assert worth_trying({"x": 1.0, "r": 2.0}) == ["r", "x"]
+    assert worth_trying({"x": 1.0, "r": 0.001}) == ["x"]
+    assert worth_trying({"x": 0.0, "r": 0.0}) == []
 
 
-def with_outlier(samples: int = 5 * HELD_OUT) -> Any:
-    """One value of 500 after the samples that are held out, where every other is below 5."""
+def with_outlier(samples: int = 320) -> Any:
+    """One value of 500 in a sample that shapes, where every other is below 5."""
     x = tokens(samples)
-    x[-7, 1, 3] = 500.0
+    x[-9, 1, 3] = 500.0
     return x
 
 
@@ -143,6 +161,25 @@ def test_a_measured_range_beats_min_max_where_one_value_is_far_out(tmp_path: Any
     assert figures["x"].sensitivity_db is not None
 
 
-def test_few_samples_are_measured_on_nothing_but_themselves(tmp_path: Any) -> None:
+def test_few_samples_are_enough_to_measure(tmp_path: Any) -> None:
     result = quantized(tmp_path, two_matmuls(), {"x": tokens(20)}, calibration_method="measured")
     assert result.variants[1].metrics.sqnr_db > 25.0
+
+
+class Answering:
+    name, inputs, outputs = "answering", ("x",), ("y",)
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = np.asarray(answer, np.float32)
+
+    def run(self, feeds: Any, outputs: Any = None) -> Any:
+        return {"y": self.answer}
+
+
+def test_lost_answers_and_answers_of_another_shape_are_noise() -> None:
+    expected = np.array([[3.0, 4.0], [-np.inf, 1.0]], np.float32)
+    feeds = {"x": np.zeros((2, 1), np.float32)}
+    held = HeldOut("y", (HeldOutBatch(feeds, None, expected, 2),))
+    assert held.noises(Answering([[3, 5], [0, 1]])).tolist() == [1.0, 0.0]  # a mask has no error
+    assert held.noises(Answering([[3, np.nan], [-np.inf, 1]])).tolist() == [1600.0, 0.0]
+    assert held.noises(Answering([[3, 4]])).tolist() == [25.0, 1.0]

@@ -1,11 +1,14 @@
 """One pass of the data through the float model, folded into streaming statistics on the way."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from app.contracts.problem import quoted, refuse
 from workers.pipeline.feeding.feeder import Fed, Feeder, fitting_rows
 from workers.pipeline.feeding.padding import PaddingReader, real_values
 from workers.pipeline.methods.static.statistics import Statistics
+from workers.pipeline.sensitivity.division import Division
 from workers.protocol.reporter import Reporter
 from workers.quantization.executor.choice import choose_executor
 from workers.quantization.executor.executor import Executor
@@ -18,29 +21,27 @@ def calibrate(
     feeder: Feeder,
     reporter: Reporter,
     *,
-    statistics: Statistics,
+    parts: Sequence[Statistics],
+    division: Division,
     threads: int,
-    samples: int | None = None,
-    held_out: int = 0,
-) -> Statistics:
-    """Fill the statistics of every tensor that will be quantized.
+) -> None:
+    """Fill the statistics of every tensor that will be quantized: each sample enters those of its part.
 
-    `samples` limits how much of the data is used; the first `held_out` of them are left to whoever judges the ranges.
-    Memory holds one batch, and for each tensor 512 KiB and what its layers need beyond, however many samples there are.
+    Memory holds one batch, and for each part and tensor 512 KiB and what its layers need beyond, however many samples
+    there are.
     """
-    total = min(samples or feeder.samples.num_samples, feeder.samples.num_samples)
     inputs = {v.name for v in prepared.model.graph.inputs}
-    executor = _executor([t for t in statistics.watched if t not in inputs], prepared, reporter, threads=threads)
-    statistics.executor = None if executor is None else executor.name
+    watched = tuple(dict.fromkeys(tensor for part in parts for tensor in part.watched))
+    executor = _executor([t for t in watched if t not in inputs], prepared, reporter, threads=threads)
+    for part in parts:
+        part.executor = None if executor is None else executor.name
     rows = feeder.fixed_batch or (1 if executor is None else fitting_rows(executor, feeder, reporter))
-    done = 0
-    for fed in feeder.batches(rows, limit=total):
-        if done >= held_out:
-            _observe(executor, fed, feeder.padding, statistics, done - held_out)
-        done += fed.rows
-        reporter.progress(done, total, "samples")
-    _warn(statistics, feeder.padding, reporter)
-    return statistics
+    seen = [0 for _ in parts]
+    for number, fed in division.dealt(feeder, rows):
+        _observe(executor, fed, feeder.padding, parts[number], seen[number])
+        seen[number] += fed.rows
+        reporter.progress(sum(seen), division.total, "samples")
+    _warn(parts, feeder.padding, reporter)
 
 
 def _executor(computed: list[str], prepared: Prepared, reporter: Reporter, *, threads: int) -> Executor | None:
@@ -68,17 +69,20 @@ def _observe(
             raise refuse("calibration_nonfinite", detail, entry=name, hint=hint)
 
 
-def _warn(statistics: Statistics, padding: PaddingReader, reporter: Reporter) -> None:
-    for name, observer in statistics.ranges.items():
-        if observer.huge:
+def _warn(parts: Sequence[Statistics], padding: PaddingReader, reporter: Reporter) -> None:
+    for name in parts[0].ranges:
+        observers = [part.ranges[name] for part in parts]
+        huge = sum(observer.huge for observer in observers)
+        low, high = min(observer.low for observer in observers), max(observer.high for observer in observers)
+        if huge:
             reporter.warn(
                 "huge_values_set_apart",
-                f"{observer.huge} values of {quoted(name)} beyond 1e30 (masks, usually) were left out of its range.",
+                f"{huge} values of {quoted(name)} beyond 1e30 (masks, usually) were left out of its range.",
             )
-        elif observer.total and observer.low == observer.high:
+        elif low == high:
             reporter.warn(
                 "constant_tensor",
-                f"{quoted(name)} is {observer.low:g} throughout the calibration data, so its range is a guess.",
+                f"{quoted(name)} is {low:g} throughout the calibration data, so its range is a guess.",
             )
     if padding.tally.batches and not padding.tally.real:
         detail = "The attention mask marks every token of every sample as padding."

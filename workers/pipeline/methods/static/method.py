@@ -1,44 +1,40 @@
 """Static int8: calibrate once, refine, and draft a model for each strategy that fits ranges."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 import onnx
+import onnx_ir as ir
 
 from app.contracts.problem import quoted, refuse
 from app.contracts.recipes.static import StaticRecipe
 from app.contracts.status import Stage
 from workers.pipeline.desk import Desk
-from workers.pipeline.feeding.feeder import Feeder, fitting_rows
+from workers.pipeline.feeding.feeder import fitting_rows
 from workers.pipeline.methods.method import Draft, Proposal
 from workers.pipeline.methods.static.calibration import calibrate
+from workers.pipeline.methods.static.contest import Contest, Observed
+from workers.pipeline.methods.static.judging import Choice, Errors, Made, Panel, mean_errors
 from workers.pipeline.methods.static.layer_reports import layer_reports
 from workers.pipeline.methods.static.left_out import without
-from workers.pipeline.methods.static.refinement import Calibrated, Refined, Refiner
-from workers.pipeline.methods.static.statistics import Statistics, empty_statistics
+from workers.pipeline.methods.static.refinement import Calibrated, Refiner
+from workers.pipeline.methods.static.statistics import Statistics, empty_statistics, ranges_alone
 from workers.pipeline.methods.static.statistics_form import StatisticsForm
-from workers.pipeline.methods.static.strategies import Strategy, named_strategies
+from workers.pipeline.methods.static.strategies import named_strategies
 from workers.pipeline.original import Original
-from workers.pipeline.sensitivity.held_out import HeldOut, hold_out, samples_held_out
+from workers.pipeline.sensitivity.division import Division
+from workers.pipeline.sensitivity.held_out import NOBODY
 from workers.pipeline.sensitivity.layer_trials import LayerTrials
 from workers.pipeline.soundness.preparation import passes_to_leave_out
-from workers.protocol.gathering import Gathering, graph_wish
-from workers.protocol.step_keys import calibration_of
-from workers.quantization.affine import DoubleArray
-from workers.quantization.executor.onnxruntime_session import loaded
+from workers.protocol.gathering import graph_wish
+from workers.protocol.step_keys import Calibration, calibration_of
 from workers.quantization.graph.opset import OpsetNotConvertible
-from workers.quantization.layer_trial import LayerError
-from workers.quantization.passes.correct_bias import has_correctable_bias
 from workers.quantization.placement import NodeNotInModel
 from workers.targets.preparation import Prepared
-from workers.targets.target import Numbers, Target
-
-Wanted = tuple[Refined, Strategy]
-Errors = Mapping[str, LayerError]
-"""By operator."""
+from workers.targets.target import Target
 
 
 class Static:
@@ -61,7 +57,12 @@ class Static:
             raise refuse("recipe_node_not_found", detail, pointer=pointer, entry=str(error)) from error
         if not prepared.placement.weights:
             raise refuse("nothing_to_quantize", _why_nothing(prepared))
-        return StaticMaker(recipe, target, prepared, model, folder)
+        return StaticMaker(recipe, target, model, folder, prepared)
+
+
+def _constants(prepared: Prepared) -> set[str]:
+    """By name: a pass that changes one adds another."""
+    return set(prepared.model.graph.initializers)
 
 
 def _why_nothing(prepared: Prepared) -> str:
@@ -76,19 +77,21 @@ class _Shared:
     """What the proposals of a job have in common."""
 
     rows: int
-    held_out: HeldOut
-    statistics: Statistics
-    alternatives: tuple[Refined, ...]
+    division: Division
+    calibrated_by: str | None
+    wanted: tuple[Made, ...]
+    judged: Choice | None = None
+    """Where samples could judge, what they chose: the one that is wanted."""
 
 
 @dataclass
 class StaticMaker:
     recipe: StaticRecipe
     target: Target
-    prepared: Prepared
     model: onnx.ModelProto
     folder: Path
     """Where the model's external data lies."""
+    prepared: Prepared
     stage: Stage = Stage.CALIBRATE
     _shared: _Shared | None = None
     _errors: dict[str, Errors] = field(default_factory=dict)
@@ -96,83 +99,100 @@ class StaticMaker:
 
     @property
     def calibrated_by(self) -> str | None:
-        return None if self._shared is None else self._shared.statistics.executor
+        return None if self._shared is None else self._shared.calibrated_by
 
     def make(
         self, proposal: Proposal, original: Original, desk: Desk, *, left_out: frozenset[str] = frozenset()
     ) -> tuple[Draft, ...]:
         shared = self._shared = self._shared or self._calibrated(original, desk)
-        if shared.held_out.batches:
-            return self._drafts(self._best(shared, desk), shared, original, desk, left_out)
-        assert isinstance(proposal.recipe, StaticRecipe)  # as this method proposed it
-        named = named_strategies(proposal.recipe)
-        wanted = [(r, s) for r in shared.alternatives for s in r.strategies if (s.method, s.percentile) in named]
-        return tuple(draft for one in wanted for draft in self._drafts(one, shared, original, desk, left_out))
+        wanted: Sequence[Made] = shared.wanted
+        if shared.judged is None:
+            assert isinstance(proposal.recipe, StaticRecipe)  # as this method proposed it
+            named = named_strategies(proposal.recipe)
+            wanted = [made for made in wanted if (made.strategy.method, made.strategy.percentile) in named]
+        return tuple(draft for made in wanted for draft in self._drafts(made, shared, original, desk, left_out))
 
     def _calibrated(self, original: Original, desk: Desk) -> _Shared:
-        self._prove(original, desk)
+        plain = self._proven(original, desk)
         rows = fitting_rows(original.executor, original.calibration, desk.reporter)
-        held_out = self._hold_out(original, rows=rows)
         asked = calibration_of(desk.steps.ground, self.recipe)
-        empty = empty_statistics(self.prepared.model.graph, self.prepared.placement, asked.gathering)
-        statistics = desk.steps.result(
-            asked,
-            StatisticsForm(empty),
-            lambda: calibrate(
-                self.prepared,
-                original.calibration,
-                desk.reporter,
-                statistics=empty,
-                threads=desk.threads,
-                samples=asked.gathering.samples,
-                held_out=_left_out(held_out, original.calibration, asked.gathering),
-            ),
-        )
+        judges = asked.gathering.judged and original.output is not None
+        deal = Division.of if judges else Division.undivided
+        division = deal(original.calibration, limit=asked.gathering.samples)
+        parts, plain_parts = self._statistics(asked, division, original, desk, plain=plain if judges else self.prepared)
         desk.reporter.enter(Stage.QUANTIZE)
         refiner = Refiner(self.recipe, self.target, desk)
-        return _Shared(rows, held_out, statistics, refiner.refine(Calibrated(self.prepared, statistics, held_out)))
+        by = parts[0].executor
+        if not judges:
+            (statistics,) = parts
+            refined = refiner.unjudged(Calibrated(self.prepared, statistics, NOBODY))
+            return _Shared(rows, division, by, tuple(Made(refined, s) for s in refined.strategies))
+        panel = Panel(self.target, desk, original, division, rows)
+        contest = Contest(refiner, panel, Observed(self.prepared, parts), Observed(plain, plain_parts))
+        choice, made = contest.decided(corrects=self.recipe.bias_correction)
+        return _Shared(rows, division, by, (made,), choice)
 
-    def _prove(self, original: Original, desk: Desk) -> None:
-        """That the prepared graph answers as the model does; else without the passes that changed its answers."""
+    def _proven(self, original: Original, desk: Desk) -> Prepared:
+        """Without the passes that would change the answers. Returns the graph without equalization, for recipes that
+        compare; the same one where nothing was equalized."""
 
-        def prepared(without: frozenset[str]) -> Prepared:
-            if not without:
-                return self.prepared
-            schemes = self.target.schemes(per_channel=self.recipe.per_channel)
-            return self.target.prepare(self.model, self.folder, graph_wish(self.recipe), schemes, without=without)
+        def graph(left_out: frozenset[str]) -> ir.Model:
+            return (self._prepared(left_out) if left_out else self.prepared).model
 
-        left_out = passes_to_leave_out(lambda w: prepared(w).model, self.target.passes, original.first, desk.reporter)
-        self.prepared = prepared(left_out)
+        left_out = passes_to_leave_out(graph, self.target.passes, original.first, desk.reporter)
+        if left_out:
+            self.prepared = self._prepared(left_out)
+        if self.recipe.calibration_method != "measured" or self.recipe.equalize == "off":
+            return self.prepared
+        plain = self._prepared(left_out | {"equalize"})
+        return self.prepared if _constants(plain) == _constants(self.prepared) else plain
 
-    def _hold_out(self, original: Original, *, rows: int) -> HeldOut:
-        """Nothing, unless the recipe measures: a slice costs calibration samples."""
-        output = original.output
-        if self.recipe.calibration_method != "measured" or output is None:
-            return HeldOut("" if output is None else output.name, ())
-        return hold_out(original.executor, original.calibration, output=output.name, rows=rows)
+    def _prepared(self, left_out: frozenset[str]) -> Prepared:
+        schemes = self.target.schemes(per_channel=self.recipe.per_channel)
+        return self.target.prepare(self.model, self.folder, graph_wish(self.recipe), schemes, without=left_out)
 
-    def _best(self, shared: _Shared, desk: Desk) -> Wanted:
-        """What comes closest to the float model's output on samples that shaped none of the ranges."""
-        wanted = [(refined, strategy) for refined in shared.alternatives for strategy in refined.strategies]
-        quality = []
-        for refined, strategy in wanted:
-            portable = next(self.target.forms(refined.prepared, _numbers(refined, strategy)))
-            quality.append(shared.held_out.sqnr_db(loaded(portable.model, threads=desk.threads)))
-            smoothed = f" with {len(refined.alphas)} tensors smoothed" if refined.alphas else ""
-            desk.reporter.log(
-                f"On held-out samples, before bias correction: {strategy.label}{smoothed} {quality[-1]:.1f} dB."
-            )
-        return wanted[quality.index(max(quality))]
+    def _statistics(
+        self, asked: Calibration, division: Division, original: Original, desk: Desk, *, plain: Prepared
+    ) -> tuple[Sequence[Statistics], Sequence[Statistics]]:
+        """Of each part; and the same of the graph that is not equalized, where it is another."""
+        empty = [
+            empty_statistics(self.prepared.model.graph, self.prepared.placement, asked.gathering)
+            for _ in range(division.parts)
+        ]
+        if division.parts > 1 and not division.is_mutual:
+            empty[0].moments.clear()  # it only judges, and the others are enough for a mean
+        count = 0 if plain is self.prepared else division.parts
+        beside = [ranges_alone(plain.placement) for _ in range(count)]
+
+        def observed() -> tuple[Statistics, ...]:
+            for prepared, parts in [(self.prepared, empty), (plain, beside)]:
+                if parts:
+                    calibrate(
+                        prepared,
+                        original.calibration,
+                        desk.reporter,
+                        parts=parts,
+                        division=division,
+                        threads=desk.threads,
+                    )
+            return (*empty, *beside)
+
+        found = desk.steps.result(asked, StatisticsForm((*empty, *beside)), observed)
+        main = found[: division.parts]
+        return main, found[division.parts :] or main
 
     def _drafts(
-        self, wanted: Wanted, shared: _Shared, original: Original, desk: Desk, left_out: frozenset[str]
+        self, made: Made, shared: _Shared, original: Original, desk: Desk, left_out: frozenset[str]
     ) -> tuple[Draft, ...]:
-        errors = self._tried(wanted, shared, original, desk)
-        refined, strategy = without(*wanted, left_out, recipe=self.recipe, target=self.target) if left_out else wanted
-        errors = {node: error for node, error in errors.items() if node in refined.prepared.quantized}
-        corrections = _mean_errors(refined.prepared, errors) if self.recipe.bias_correction else {}
+        errors = self._tried(made, shared, original, desk)
+        if left_out:
+            made = Made(*without(made.refined, made.strategy, left_out, recipe=self.recipe, target=self.target))
+            errors = {node: error for node, error in errors.items() if node in made.refined.prepared.quantized}
+        refined, strategy = made.refined, made.strategy
+        corrects = self.recipe.bias_correction if shared.judged is None else shared.judged.corrected
+        corrections = mean_errors(refined.prepared, errors) if corrects else {}
         layers = layer_reports(refined, strategy, errors, corrected=corrections.keys())
-        forms = self.target.forms(refined.prepared, _numbers(refined, strategy, corrections))
+        forms = self.target.forms(refined.prepared, made.numbers(corrections))
         return tuple(
             Draft(
                 key=f"{strategy.key}_{form.key}" if form.key else strategy.key,
@@ -187,29 +207,14 @@ class StaticMaker:
             for form in islice(forms, None if self.recipe.runtime_form else 1)
         )
 
-    def _tried(self, wanted: Wanted, shared: _Shared, original: Original, desk: Desk) -> Errors:
+    def _tried(self, made: Made, shared: _Shared, original: Original, desk: Desk) -> Errors:
         """The layers of one strategy; of all at once where all become candidates, since the float model runs once."""
-        refined, strategy = wanted
         if not self.recipe.bias_correction and self.recipe.calibration_method != "measured":
             return {}
-        if strategy.key not in self._errors:
-            together: Sequence[Strategy] = (strategy,) if shared.held_out.batches else refined.strategies
-            ways = {s.key: {tensor: fit.qparams for tensor, fit in s.fits.items()} for s in together}
-            trials = LayerTrials(refined.prepared, refined.rounded, ways, desk.threads)
-            self._errors |= trials.run(original.calibration, desk.reporter, rows=shared.rows)
-        return self._errors[strategy.key]
-
-
-def _left_out(held_out: HeldOut, feeder: Feeder, asked: Gathering) -> int:
-    """How many of the first samples calibration leaves to whoever judges its ranges, if somebody does."""
-    there_are = feeder.samples.num_samples
-    return samples_held_out(min(asked.samples or there_are, there_are)) if held_out.batches else 0
-
-
-def _numbers(refined: Refined, strategy: Strategy, mean_errors: Mapping[str, DoubleArray] | None = None) -> Numbers:
-    activations = {tensor: fit.qparams for tensor, fit in strategy.fits.items()}
-    return Numbers(activations, refined.rounded, mean_errors or {})
-
-
-def _mean_errors(prepared: Prepared, errors: Errors) -> dict[str, DoubleArray]:
-    return {name: e.bias for name, e in errors.items() if e.positions and has_correctable_bias(prepared.nodes[name])}
+        if made.strategy.key not in self._errors:
+            ways = {m.strategy.key: m.ways for m in shared.wanted}
+            trials = LayerTrials(made.refined.prepared, made.refined.rounded, ways, desk.threads)
+            self._errors |= trials.run(
+                original.calibration, desk.reporter, division=shared.division, part=None, rows=shared.rows
+            )
+        return self._errors[made.strategy.key]

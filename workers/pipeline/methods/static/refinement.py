@@ -8,6 +8,7 @@ from workers.pipeline.desk import Desk
 from workers.pipeline.methods.static.smoothing import smoothings
 from workers.pipeline.methods.static.statistics import Statistics
 from workers.pipeline.methods.static.strategies import (
+    MIN_MAX,
     Fit,
     Strategy,
     all_fits,
@@ -17,8 +18,15 @@ from workers.pipeline.methods.static.strategies import (
 )
 from workers.pipeline.methods.static.weights import rounded_weights
 from workers.pipeline.sensitivity.held_out import HeldOut
-from workers.pipeline.sensitivity.measured_form import ChoiceForm, NoiseForm
-from workers.pipeline.sensitivity.probe import PROBED, SensitivityProbe, best_ranges, sensitivities
+from workers.pipeline.sensitivity.measured_form import CostForm, Costs, NoiseForm, Noises
+from workers.pipeline.sensitivity.probe import (
+    Ranges,
+    SensitivityProbe,
+    best_ranges,
+    costs_of_ranges,
+    sensitivities,
+    worth_trying,
+)
 from workers.protocol.gathering import graph_wish
 from workers.protocol.step_keys import range_search_of, sensitivity_of
 from workers.quantization.error_metrics import decibels
@@ -34,16 +42,27 @@ from workers.targets.target import Target
 
 @dataclass(frozen=True)
 class Calibrated:
-    """The prepared model, and what one pass of the data showed of it."""
+    """The prepared model, and what the data showed of it."""
 
     prepared: Prepared
     statistics: Statistics
-    held_out: HeldOut
+    probed: HeldOut
+    """Samples at which the model's output is asked what a choice costs: of those that the statistics are of."""
+
+
+@dataclass(frozen=True)
+class Studied:
+    """What rounding costs at the model's output, by tensor; and by tensor and range, for those that matter."""
+
+    noises: Noises
+    costs: Costs
+    smoothed: frozenset[str]
+    """Tensors that are worth smoothing."""
 
 
 @dataclass(frozen=True)
 class Refined:
-    """All that the candidates of a job share, and the strategies in which they differ."""
+    """All that some candidates share, and the strategies in which they differ."""
 
     prepared: Prepared
     rounded: Mapping[str, RoundedWeight]
@@ -62,54 +81,88 @@ class Refiner:
     target: Target
     desk: Desk
 
-    def refine(self, known: Calibrated) -> tuple[Refined, ...]:
-        """With smoothing and, where samples are held out to judge, without.
+    def unjudged(self, known: Calibrated) -> Refined:
+        """As the recipe says, where nobody can tell what is gained."""
+        chosen = smoothings(known.prepared, known.statistics, self.recipe, None)
+        return self._refined(known, chosen, self._strategies(known, None), {})
 
-        Smoothed channels reach the whole range, so that new data clips sooner: with few rows a channel that can cost
-        more than smoothing gains.
-        """
-        measured = self.recipe.calibration_method == "measured"
-        asked = known.held_out.first(PROBED)
-        wanted = measured and bool(asked.batches)
-        probe = SensitivityProbe.of(known.prepared, asked, threads=self.desk.threads) if wanted else None
-        noises = None if probe is None else self._noises(known, probe)
-        chosen = smoothings(known.prepared, known.statistics, self.recipe, noises)
+    def plain(self, known: Calibrated, studied: Studied | None) -> Refined:
+        """What `int8-fast` makes: min-max ranges, nothing smoothed, weights rounded to the nearest."""
+        statistics = replace(known.statistics, moments={})
+        rounded = rounded_weights(known.prepared, statistics, {}, self.recipe, self.desk.reporter)
+        strategy = uniform_strategy(("min_max", MIN_MAX), known.prepared.placement, statistics)
+        return Refined(known.prepared, rounded, (strategy,), {}, _costs_db(known, studied))
+
+    def studied(self, parts: Sequence[Calibrated]) -> tuple[Studied, ...]:
+        """Of each by itself."""
+        probes = [SensitivityProbe.of(part.prepared, part.probed, threads=self.desk.threads) for part in parts]
+        noises = self._noises(parts, probes)
+        chosen = [
+            smoothings(part.prepared, part.statistics, self.recipe, n) for part, n in zip(parts, noises, strict=True)
+        ]
+        costs = self._costs(parts, probes, noises, chosen)
+        return tuple(Studied(n, c, frozenset(s)) for n, c, s in zip(noises, costs, chosen, strict=True))
+
+    def without_smoothing(self, known: Calibrated, studied: Studied) -> Refined:
+        return self._refined(known, {}, self._strategies(known, studied), _costs_db(known, studied))
+
+    def smoothed(self, known: Calibrated, studied: Studied, *, without: Refined | None = None) -> Refined | None:
+        """None where there is nothing to smooth. without: the same without smoothing, where it is made already."""
+        found = smoothings(known.prepared, known.statistics, self.recipe, studied.noises)
+        chosen = {tensor: smoothing for tensor, smoothing in found.items() if tensor in studied.smoothed}
+        if not chosen:
+            return None
+        if without is None:
+            return self._refined(known, chosen, self._strategies(known, studied), _costs_db(known, studied))
+        return self._refined(known, chosen, without.strategies, without.costs_db, before=without.rounded)
+
+    def _strategies(self, known: Calibrated, studied: Studied | None) -> list[Strategy]:
         placement = known.prepared.placement
-        strategies = [uniform_strategy(named, placement, known.statistics) for named in named_strategies(self.recipe)]
-        if probe is not None and noises is not None:
-            strategies.append(self._measured(known, probe, noises, chosen))
-        costs_db = {tensor: decibels(asked.signal, noise) for tensor, noise in (noises or {}).items()}
-        alternatives = [chosen, {}] if chosen and probe is not None else [chosen]
-        return tuple(self._refined(known, some, strategies, costs_db) for some in alternatives)
+        found = [uniform_strategy(named, placement, known.statistics) for named in named_strategies(self.recipe)]
+        if studied is not None:
+            # the best range of each tensor that matters; min-max for the others, and for those that smoothing reshapes
+            best = best_ranges(studied.costs)
+            fits = all_fits(placement, known.statistics, best)
+            full = next(strategy.fits for strategy in found if strategy.percentile == MIN_MAX)
+            found.append(measured_strategy(placement, {**full, **{t: fits[t][name] for t, name in best.items()}}))
+        return found
 
-    def _noises(self, known: Calibrated, probe: SensitivityProbe) -> dict[str, float]:
+    def _noises(self, parts: Sequence[Calibrated], probes: Sequence[SensitivityProbe]) -> list[Noises]:
         """What rounding each tensor alone over its full range costs at the output."""
-        placement = known.prepared.placement
-        full = {
-            tensor: Fit.of(min_max_range(known.statistics.ranges[tensor]), "min-max", scheme).qparams
-            for tensor, scheme in placement.scheme_of.items()
-        }
-        asked = sensitivity_of(self.desk.steps.ground, self.recipe)
+
+        def measured(part: Calibrated, probe: SensitivityProbe) -> Noises:
+            full = {
+                tensor: Fit.of(min_max_range(part.statistics.ranges[tensor]), "min-max", scheme).qparams
+                for tensor, scheme in part.prepared.placement.scheme_of.items()
+            }
+            return sensitivities(probe, full, self.desk.reporter)
+
         return self.desk.steps.result(
-            asked, NoiseForm(placement.observed), lambda: sensitivities(probe, full, self.desk.reporter)
+            sensitivity_of(self.desk.steps.ground, self.recipe),
+            NoiseForm(parts[0].prepared.placement.observed, len(parts)),
+            lambda: list(map(measured, parts, probes)),
         )
 
-    def _measured(
+    def _costs(
         self,
-        known: Calibrated,
-        probe: SensitivityProbe,
-        noises: Mapping[str, float],
-        chosen: Mapping[str, Smoothing],
-    ) -> Strategy:
-        """The best range of each tensor that matters, min-max for the others and for those that smoothing reshapes."""
-        placement = known.prepared.placement
-        fits = all_fits(placement, known.statistics)
-        tried = {t: {name: fit.qparams for name, fit in some.items()} for t, some in fits.items() if t not in chosen}
-        asked = range_search_of(self.desk.steps.ground, self.recipe)
-        best = self.desk.steps.result(
-            asked, ChoiceForm(tried), lambda: best_ranges(probe, noises, tried, self.desk.reporter)
+        parts: Sequence[Calibrated],
+        probes: Sequence[SensitivityProbe],
+        noises: Sequence[Noises],
+        chosen: Sequence[Mapping[str, Smoothing]],
+    ) -> list[Costs]:
+        """Of each range that the statistics suggest, for tensors that matter and are not smoothed."""
+
+        def offered(part: Calibrated, noises: Noises, chosen: Mapping[str, Smoothing]) -> Mapping[str, Ranges]:
+            asked = [tensor for tensor in worth_trying(noises) if tensor not in chosen]
+            fits = all_fits(part.prepared.placement, part.statistics, asked)
+            return {tensor: {name: fit.qparams for name, fit in some.items()} for tensor, some in fits.items()}
+
+        ranges = list(map(offered, parts, noises, chosen))
+        return self.desk.steps.result(
+            range_search_of(self.desk.steps.ground, self.recipe),
+            CostForm(tuple(ranges)),
+            lambda: [costs_of_ranges(*asked, self.desk.reporter) for asked in zip(probes, ranges, strict=True)],
         )
-        return measured_strategy(placement, {t: some[best.get(t, "min_max")] for t, some in fits.items()})
 
     def _refined(
         self,
@@ -117,9 +170,11 @@ class Refiner:
         chosen: Mapping[str, Smoothing],
         strategies: Sequence[Strategy],
         costs_db: Mapping[str, float],
+        *,
+        before: Mapping[str, RoundedWeight] | None = None,
     ) -> Refined:
         smoothed, origin = self._smoothed(known.prepared, chosen)
-        rounded = rounded_weights(smoothed, known.statistics, origin, self.recipe, self.desk.reporter)
+        rounded = rounded_weights(smoothed, known.statistics, origin, self.recipe, self.desk.reporter, before=before)
         seen_as = {source: tensor for tensor, (source, _) in origin.items()}
         reshaped = _reshaped(smoothed, known.statistics, origin)
         return Refined(
@@ -149,16 +204,38 @@ class Refiner:
 def _reshaped(
     smoothed: Prepared, statistics: Statistics, origin: Mapping[str, tuple[str, Smoothing]]
 ) -> dict[str, Fit]:
-    """Smoothed tensors keep all of their values: their extremes follow exactly from those of the channels."""
+    """Smoothed tensors keep all of their values, and room for new ones: their extremes follow exactly from those of the
+    channels."""
     schemes = smoothed.placement.scheme_of
     return {
         tensor: Fit.of(
             _smoothed_range(statistics.channels[source], smoothing),
-            f"min-max after smoothing (alpha {smoothing.alpha:g})",
+            _spelled(smoothing),
             schemes[tensor],
         )
         for tensor, (source, smoothing) in origin.items()
     }
+
+
+def _costs_db(known: Calibrated, studied: Studied | None) -> dict[str, float]:
+    signal = known.probed.signal
+    return {} if studied is None else {tensor: decibels(signal, noise) for tensor, noise in studied.noises.items()}
+
+
+def _spelled(smoothing: Smoothing) -> str:
+    room = f", {smoothing.headroom - 1.0:.0%} of headroom" if smoothing.headroom > 1.0 else ""
+    return f"min-max after smoothing (alpha {smoothing.alpha:g}{room})"
+
+
+def together(studied: Sequence[Studied]) -> Studied:
+    """Of all parts: what it costs adds up, and is smoothed what every part would smooth."""
+    noises = {tensor: sum(one.noises[tensor] for one in studied) for tensor in studied[0].noises}
+    costs: Costs = {}
+    for one in studied:
+        for tensor, some in one.costs.items():
+            known = costs.get(tensor, {})
+            costs[tensor] = {name: cost + known.get(name, 0.0) for name, cost in some.items()}
+    return Studied(noises, costs, frozenset.intersection(*(one.smoothed for one in studied)))
 
 
 def _after_smoothing(strategy: Strategy, seen_as: Mapping[str, str], reshaped: Mapping[str, Fit]) -> Strategy:
@@ -169,4 +246,7 @@ def _after_smoothing(strategy: Strategy, seen_as: Mapping[str, str], reshaped: M
 def _smoothed_range(channels: ChannelObserver, smoothing: Smoothing) -> Range:
     seen = channels.counts > 0
     low, high = channels.low[seen] / smoothing.factors[seen], channels.high[seen] / smoothing.factors[seen]
-    return min(0.0, float(low.min(initial=0.0))), max(0.0, float(high.max(initial=0.0)))
+    return (
+        smoothing.headroom * min(0.0, float(low.min(initial=0.0))),
+        smoothing.headroom * max(0.0, float(high.max(initial=0.0))),
+    )

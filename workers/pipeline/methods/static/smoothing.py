@@ -51,6 +51,7 @@ def _smoothing(
         np.where(channels.counts > 0, channels.low, 0.0),
         np.where(channels.counts > 0, channels.high, 0.0),
         channels.mean_square,
+        float(channels.counts.max(initial=0)),
     )
     nodes = prepared.nodes
     weights = []

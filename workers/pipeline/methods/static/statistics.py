@@ -1,6 +1,8 @@
 """What calibration gathers of each tensor: as much as the recipe will ask for, and no more."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +56,15 @@ class Statistics:
         """All that are observed: a tensor that borrows its range, behind a MaxPool, may still have a Hessian."""
         return tuple(dict.fromkeys((*self.ranges, *(tensor for tensor, _ in self.moments))))
 
+    def __add__(self, other: "Statistics") -> "Statistics":
+        """Of the same graph and data, seen in two parts. requires: no moving averages, which cannot be added."""
+        return Statistics(
+            _added(self.ranges, other.ranges),
+            channels=_added(self.channels, other.channels),
+            moments=_added(self.moments, other.moments),
+            executor=self.executor,
+        )
+
     def observe(self, tensor: str, values: npt.NDArray[np.float32], *, samples_before: int) -> None:
         if tensor in self.ranges:
             self.ranges[tensor].observe(values)
@@ -67,9 +78,28 @@ class Statistics:
                     _observe_rows(moments, values, window)
 
 
+class _Additive(Protocol):
+    def __add__(self, other: Self) -> Self: ...
+
+
+_Key = TypeVar("_Key")
+_Observer = TypeVar("_Observer", bound=_Additive)
+
+
+def _added(one: Mapping[_Key, _Observer], other: Mapping[_Key, _Observer]) -> dict[_Key, _Observer]:
+    """A part need not have observed everything."""
+    both = {key: observer + other[key] for key, observer in one.items() if key in other}
+    return {**one, **other, **both}
+
+
+def ranges_alone(placement: Placement) -> Statistics:
+    """Observers for what min-max needs, and no more."""
+    return Statistics({name: FloatBitsObserver() for name in placement.observed})
+
+
 def empty_statistics(graph: ir.Graph, placement: Placement, asked: Gathering) -> Statistics:
     """Observers for what is asked of this placement."""
-    statistics = Statistics({name: FloatBitsObserver() for name in placement.observed})
+    statistics = ranges_alone(placement)
     if asked.averages:
         statistics.averages = {name: MovingAverageObserver() for name in placement.observed}
     nodes = nodes_by_name(graph)

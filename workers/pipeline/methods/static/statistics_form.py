@@ -1,6 +1,7 @@
-"""How the statistics of calibration are stored: each observer's arrays, under a number; who they are of, as facts."""
+"""How the statistics of calibration are stored: each observer's arrays, under the number of its part and its own; who
+they are of, as facts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self, TypeVar
 
@@ -28,40 +29,56 @@ _Kind = TypeVar("_Kind", bound=_Observer)
 class StatisticsForm:
     """Knows which statistics the job would gather, and takes no others."""
 
-    empty: Statistics
+    empty: tuple[Statistics, ...]
 
-    def packed(self, result: Statistics) -> StepContent:
+    def packed(self, result: tuple[Statistics, ...]) -> StepContent:
         arrays = {
-            f"{kind}.{index}.{name}": array
-            for kind, observers in _kinds(result).items()
+            f"{part}.{kind}.{index}.{name}": array
+            for part, statistics in enumerate(result)
+            for kind, observers in _kinds(statistics).items()
             for index, observer in enumerate(observers.values())
             for name, array in observer.to_arrays().items()
         }
-        return StepContent({"executor": result.executor, **_names(result)}, arrays)
+        return StepContent({"executors": [s.executor for s in result], "names": list(map(_names, result))}, arrays)
 
-    def unpacked(self, content: StepContent) -> Statistics:
-        executor = content.facts.get("executor")
-        if executor not in _EXECUTORS or content.facts != {"executor": executor, **_names(self.empty)}:
+    def unpacked(self, content: StepContent) -> tuple[Statistics, ...]:
+        executors = content.facts.get("executors")
+        expected = {"executors": executors, "names": list(map(_names, self.empty))}
+        if not isinstance(executors, list) or len(executors) != len(self.empty) or content.facts != expected:
             raise StepUnusable("its tensors are not those that this job observes")
+        if any(executor not in _EXECUTORS for executor in executors):
+            raise StepUnusable("nobody of that name runs models here")
         stored = _by_observer(content.arrays)
-        if stored.keys() != {
-            f"{kind}.{i}" for kind, observers in _kinds(self.empty).items() for i in range(len(observers))
-        }:
+        if stored.keys() != set(_places(self.empty)):
             raise StepUnusable("its observers are not those of this job")
-        try:
-            filled = replace(
-                self.empty,
-                ranges=_filled("ranges", self.empty.ranges, stored),
-                averages=_filled("averages", self.empty.averages, stored),
-                channels=_filled("channels", self.empty.channels, stored),
-                moments=_filled("moments", self.empty.moments, stored),
-                executor=executor,
-            )
-        except StoredStatisticsInvalid as error:
-            raise StepUnusable(str(error)) from error
-        if any(observer.nonfinite for observer in filled.ranges.values()):
-            raise StepUnusable("calibration would have refused it")
-        return filled
+        return tuple(
+            _filled(empty, str(part), stored, executor)
+            for part, (empty, executor) in enumerate(zip(self.empty, executors, strict=True))
+        )
+
+
+def _places(parts: Sequence[Statistics]) -> Iterator[str]:
+    """Of every observer: `1.ranges.3`."""
+    for part, statistics in enumerate(parts):
+        for kind, observers in _kinds(statistics).items():
+            yield from (f"{part}.{kind}.{index}" for index in range(len(observers)))
+
+
+def _filled(empty: Statistics, part: str, stored: Mapping[str, Arrays], executor: str | None) -> Statistics:
+    try:
+        filled = replace(
+            empty,
+            ranges=_observers(f"{part}.ranges", empty.ranges, stored),
+            averages=_observers(f"{part}.averages", empty.averages, stored),
+            channels=_observers(f"{part}.channels", empty.channels, stored),
+            moments=_observers(f"{part}.moments", empty.moments, stored),
+            executor=executor,
+        )
+    except StoredStatisticsInvalid as error:
+        raise StepUnusable(str(error)) from error
+    if any(observer.nonfinite for observer in filled.ranges.values()):
+        raise StepUnusable("calibration would have refused it")
+    return filled
 
 
 def _kinds(statistics: Statistics) -> Mapping[str, Mapping[Any, _Observer]]:
@@ -92,7 +109,7 @@ def _spelled(key: HessianKey) -> list[Any]:
 
 
 def _by_observer(arrays: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, dict[str, npt.NDArray[np.generic]]]:
-    """`ranges.3.counts` -> `counts` of `ranges.3`."""
+    """`1.ranges.3.counts` -> `counts` of `1.ranges.3`."""
     found: dict[str, dict[str, npt.NDArray[np.generic]]] = {}
     for path, array in arrays.items():
         observer, _, name = path.rpartition(".")
@@ -100,5 +117,5 @@ def _by_observer(arrays: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, dic
     return found
 
 
-def _filled(kind: str, empty: Mapping[_Key, _Kind], stored: Mapping[str, Arrays]) -> dict[_Key, _Kind]:
-    return {key: observer.filled(stored[f"{kind}.{i}"]) for i, (key, observer) in enumerate(empty.items())}
+def _observers(place: str, empty: Mapping[_Key, _Kind], stored: Mapping[str, Arrays]) -> dict[_Key, _Kind]:
+    return {key: observer.filled(stored[f"{place}.{i}"]) for i, (key, observer) in enumerate(empty.items())}

@@ -1,6 +1,6 @@
 """The ranges of each candidate, the methods that give them, and what the scheme of each tensor makes of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from app.contracts.recipes.static import StaticRecipe
@@ -73,14 +73,14 @@ def uniform_strategy(named: Named, placement: Placement, statistics: Statistics)
     return Strategy(key, f"{placement.weights_dtype} {name}", method, percentile, fits)
 
 
-def all_fits(placement: Placement, statistics: Statistics) -> dict[str, dict[str, Fit]]:
+def all_fits(placement: Placement, statistics: Statistics, tensors: Iterable[str]) -> dict[str, dict[str, Fit]]:
     """By tensor, every range that its statistics suggest, by name."""
     return {
         tensor: {
-            name: Fit.of(span, name.replace("min_max", "min-max").replace("_", " "), scheme)
-            for name, span in candidate_ranges(statistics.ranges[tensor], scheme=scheme).items()
+            name: Fit.of(span, name.replace("min_max", "min-max").replace("_", " "), placement.scheme_of[tensor])
+            for name, span in candidate_ranges(statistics.ranges[tensor], scheme=placement.scheme_of[tensor]).items()
         }
-        for tensor, scheme in placement.scheme_of.items()
+        for tensor in tensors
     }
 
 

@@ -1,9 +1,12 @@
 """The integers of every weight that multiplies, rounded once and shared by all candidates of a job."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from app.contracts.recipes.pair_limit import limits
 from app.contracts.recipes.static import StaticRecipe
 from workers.pipeline.methods.static.statistics import Statistics, hessian_key
 from workers.protocol.reporter import Reporter
@@ -23,21 +26,33 @@ def rounded_weights(
     smoothed: dict[str, tuple[str, Smoothing]],
     recipe: StaticRecipe,
     reporter: Reporter,
+    *,
+    before: Mapping[str, RoundedWeight] | None = None,
 ) -> dict[str, RoundedWeight]:
-    """By operator. smoothed: tensors of this graph that are smoothed, with the tensor they were made from."""
+    """By operator. smoothed: tensors of this graph that are smoothed, with the tensor they were made from.
+
+    before: of the same graph and statistics without smoothing; where nothing is smoothed, they stay what they were.
+    """
     nodes = prepared.nodes
     sites = multiplied(prepared.placement)
     found: dict[str, RoundedWeight] = {}
     for site in sites:
+        if before is not None and _input(nodes[site.node]) not in smoothed:
+            found[site.node] = before[site.node]
+            continue
         weight = float_constant_of(nodes[site.node].inputs[site.weight_input])
         assert weight is not None
         key = hessian_key(nodes[site.node], site)
         hessian = None if key is None else _hessian(statistics, key, smoothed)
-        limited = recipe.reduce_range and not _is_depthwise(nodes[site.node], weight)
+        limited = limits(recipe.reduce_range) and not _is_depthwise(nodes[site.node], weight)
         found[site.node] = round_weight(weight, site.scheme, axis=site.axis, limited=limited, hessian=hessian)
         let_go(nodes[site.node].inputs[site.weight_input])
         reporter.progress(len(found), len(sites), "weights")
     return found
+
+
+def _input(node: ir.Node) -> str:
+    return node.inputs[0].name or ""  # type: ignore[union-attr]  # what multiplies has an input
 
 
 def _hessian(

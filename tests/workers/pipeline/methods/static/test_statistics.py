@@ -14,6 +14,7 @@ from workers.ingestion.onnx_model.description import describe
 from workers.pipeline.feeding.feeder import feeder_for
 from workers.pipeline.methods.static.calibration import calibrate
 from workers.pipeline.methods.static.statistics import HESSIAN_SAMPLES, Statistics, empty_statistics
+from workers.pipeline.sensitivity.division import Division
 from workers.protocol.gathering import gathering
 from workers.protocol.reporter import Reporter
 from workers.quantization.observers import Window
@@ -28,12 +29,20 @@ def nothing(model: Any, **changes: Any) -> Statistics:
     return empty_statistics(prepared.model.graph, prepared.placement, gathering(recipe))
 
 
-def filled(model: Any, path: Any, reporter: Reporter, *, held_out: int = 0, **changes: Any) -> Statistics:
+def filled(model: Any, path: Any, reporter: Reporter, **changes: Any) -> Statistics:
+    (whole,) = in_parts(model, path, reporter, Division.undivided, **changes)
+    return whole
+
+
+def in_parts(model: Any, path: Any, reporter: Reporter, deal: Any, **changes: Any) -> list[Statistics]:
     recipe = FAST.model_copy(update=changes)
     prepared = prepared_for(model, recipe)
     feeder = feeder_for(describe(model), open_archive(path), reporter)
-    empty = empty_statistics(prepared.model.graph, prepared.placement, gathering(recipe))
-    return calibrate(prepared, feeder, reporter, statistics=empty, threads=1, held_out=held_out)
+    division = deal(feeder, limit=None)
+    asked = gathering(recipe)
+    parts = [empty_statistics(prepared.model.graph, prepared.placement, asked) for _ in range(division.parts)]
+    calibrate(prepared, feeder, reporter, parts=parts, division=division, threads=1)
+    return parts
 
 
 @pytest.mark.parametrize("method", ["min_max", "percentile", "entropy", "mse", "measured"])
@@ -128,12 +137,31 @@ def test_a_hessian_settles_early_and_stops_costing(npz: Any, reporter: Reporter)
     assert found.ranges["x"].total == x.size
 
 
-def test_what_is_held_out_shapes_no_range(npz: Any, reporter: Reporter) -> None:
+def test_what_judges_shapes_no_range(npz: Any, reporter: Reporter) -> None:
     x = np.random.default_rng(0).normal(size=(40, 3, 16)).astype(np.float32)
-    x[:16] *= 100.0
-    found = filled(two_matmuls(), npz(x=x), reporter, held_out=16)
-    assert found.ranges["x"].total == x[16:].size
-    assert (found.ranges["x"].low, found.ranges["x"].high) == (float(x[16:].min()), float(x[16:].max()))
+    x[::2] *= 100.0
+    judges, shaping = in_parts(two_matmuls(), npz(x=x), reporter, Division.of)
+    for part, values in [(judges, x[::2]), (shaping, x[1::2])]:
+        assert part.ranges["x"].total == values.size
+        assert (part.ranges["x"].low, part.ranges["x"].high) == (float(values.min()), float(values.max()))
+
+
+def test_two_parts_add_up_to_the_whole(npz: Any, reporter: Reporter) -> None:
+    x = np.random.default_rng(0).normal(size=(70, 3, 16)).astype(np.float32)
+    options = {"rounding": "gptq", "smoothquant_alpha": "auto"}
+    whole = filled(two_matmuls(), npz(x=x), reporter, **options)
+    one, other = in_parts(two_matmuls(), npz(x=x), reporter, Division.of, **options)
+    both = one + other
+    for tensor in ("x", "r"):
+        np.testing.assert_array_equal(both.ranges[tensor].counts, whole.ranges[tensor].counts)
+        assert (both.ranges[tensor].low, both.ranges[tensor].high) == pytest.approx(
+            (whole.ranges[tensor].low, whole.ranges[tensor].high), rel=1e-6
+        )
+        np.testing.assert_allclose(both.channels[tensor].high, whole.channels[tensor].high, rtol=1e-6)
+        np.testing.assert_allclose(both.moments[tensor, None].sums, whole.moments[tensor, None].sums, rtol=1e-4)
+    assert both.executor == whole.executor == "onnxruntime-cpu"
+    one.moments.clear()
+    np.testing.assert_array_equal((one + other).moments["x", None].sums, other.moments["x", None].sums)
 
 
 def test_a_tensor_that_never_changes_is_pointed_out(npz: Any, reporter: Reporter) -> None:

@@ -32,12 +32,16 @@ def filled() -> Statistics:
     return replace(found, executor="onnxruntime-cpu")
 
 
-FORM = StatisticsForm(empty())
+FORM = StatisticsForm((empty(),))
+
+
+def packed(statistics: Statistics) -> StepContent:
+    return FORM.packed((statistics,))
 
 
 def test_all_observers_come_back_under_their_own_names() -> None:
     before = filled()
-    after = FORM.unpacked(FORM.packed(before))
+    (after,) = FORM.unpacked(packed(before))
     assert after.executor == "onnxruntime-cpu"
     assert list(after.ranges) == list(before.ranges)
     for name, observer in before.ranges.items():
@@ -52,32 +56,42 @@ def test_all_observers_come_back_under_their_own_names() -> None:
 @pytest.mark.parametrize("recipe", [{"nodes_to_exclude": ("stem",)}, {"rounding": "nearest"}])
 def test_statistics_of_other_tensors_are_refused(recipe: Any) -> None:
     with pytest.raises(StepUnusable):
-        StatisticsForm(empty(**recipe)).unpacked(FORM.packed(filled()))
+        StatisticsForm((empty(**recipe),)).unpacked(packed(filled()))
+
+
+def test_parts_come_back_apart_and_in_no_other_number() -> None:
+    two = StatisticsForm((empty(), empty()))
+    first, second = filled(), empty()
+    one, other = two.unpacked(two.packed((first, second)))
+    assert (one.ranges["x"].total, other.ranges["x"].total) == (20, 0)
+    for form, content in [(FORM, two.packed((first, second))), (two, packed(first))]:
+        with pytest.raises(StepUnusable):
+            form.unpacked(content)
 
 
 def changed_facts(**changes: Any) -> StepContent:
-    content = FORM.packed(filled())
+    content = packed(filled())
     return StepContent({**content.facts, **changes}, content.arrays)
 
 
 def changed_arrays(**changes: Any) -> StepContent:
-    content = FORM.packed(filled())
-    names = {name.replace("_", "."): array for name, array in changes.items()}
+    content = packed(filled())
+    names = {name.removeprefix("part").replace("_", "."): array for name, array in changes.items()}
     return StepContent(content.facts, {k: a for k, a in {**content.arrays, **names}.items() if a is not None})
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        changed_facts(executor="abacus"),
-        changed_facts(executor=["onnxruntime-cpu"]),
-        changed_facts(ranges=["x"]),
+        changed_facts(executors=["abacus"]),
+        changed_facts(executors="onnxruntime-cpu"),
+        changed_facts(names=[{"ranges": ["x"]}]),
         changed_facts(more=1),
         StepContent({}, {}),
-        changed_arrays(ranges_0_counts=None),
-        changed_arrays(ranges_99_counts=np.zeros(1, np.int64)),
+        changed_arrays(part0_ranges_0_counts=None),
+        changed_arrays(part0_ranges_99_counts=np.zeros(1, np.int64)),
         changed_arrays(unnumbered=np.zeros(1, np.int64)),
-        changed_arrays(moments_0_sums=np.zeros((1, 2, 2))),
+        changed_arrays(part0_moments_0_sums=np.zeros((1, 2, 2))),
     ],
 )
 def test_what_no_calibration_would_have_left_is_refused(content: StepContent) -> None:
@@ -89,4 +103,4 @@ def test_statistics_that_calibration_would_have_refused_are_refused() -> None:
     broken = filled()
     next(iter(broken.ranges.values())).nonfinite = 1
     with pytest.raises(StepUnusable, match="refused"):
-        FORM.unpacked(FORM.packed(broken))
+        FORM.unpacked(packed(broken))

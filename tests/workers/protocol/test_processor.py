@@ -1,4 +1,4 @@
-from workers.targets.processor import cpu_has_vnni, cpu_model
+from workers.protocol.processor import cpu_has_vnni, cpu_model
 
 CPUINFO = "processor\t: 0\nmodel name\t: Xeon\nflags\t\t: fpu avx2 avx512_vnni\n\nprocessor\t: 1\nmodel name\t: Xeon\n"
 
