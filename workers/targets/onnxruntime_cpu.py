@@ -10,7 +10,7 @@ import onnxruntime as ort
 from workers.protocol.gathering import GraphWish
 from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
 from workers.quantization.passes.fuse_integer_matmul import fuse_integer_matmul
-from workers.quantization.placement import Schemes, place_for_onnxruntime_cpu
+from workers.quantization.placement import Exclusions, Schemes, place_for_onnxruntime_cpu
 from workers.quantization.scheme import UINT8_ACTIVATIONS, weight_scheme
 from workers.targets.preparation import Prepared, prepared_graph
 from workers.targets.processor import cpu_has_vnni, cpu_model
@@ -25,7 +25,9 @@ class OnnxRuntimeCpu:
         return Schemes(UINT8_ACTIVATIONS, weight_scheme(per_channel=per_channel))
 
     def prepare(self, model: onnx.ModelProto, folder: Path | None, wish: GraphWish, schemes: Schemes) -> Prepared:
-        return self.place(prepared_graph(model, folder, equalization=wish.equalize), wish, schemes)
+        exclusions = Exclusions.named(wish.op_types_to_exclude, wish.nodes_to_exclude)
+        graph = prepared_graph(model, folder, equalization=wish.equalize, exclusions=exclusions)
+        return self.place(graph, wish, schemes)
 
     def place(self, graph: ir.Model, wish: GraphWish, schemes: Schemes) -> Prepared:
         placement = place_for_onnxruntime_cpu(

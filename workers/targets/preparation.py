@@ -19,7 +19,7 @@ from workers.quantization.passes.fold_reshape_targets import fold_reshape_target
 from workers.quantization.passes.fuse_gelu import GELU_OPSET, fuse_gelu
 from workers.quantization.passes.lift_constants import lift_constants
 from workers.quantization.passes.plain_pools import plain_pools
-from workers.quantization.placement import Placement
+from workers.quantization.placement import Exclusions, Placement
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,12 @@ class Prepared:
         return nodes_by_name(self.model.graph)
 
 
-def prepared_graph(model: onnx.ModelProto, folder: Path | None, *, equalization: Equalize) -> ir.Model:
+def prepared_graph(
+    model: onnx.ModelProto, folder: Path | None, *, equalization: Equalize, exclusions: Exclusions
+) -> ir.Model:
     """The outputs stay what they were, to rounding. folder: of its external data; None: it has none.
+
+    What is excluded is not folded into what may become integers. A Gelu never does, so all of them are fused.
 
     Raises OpsetNotConvertible.
     """
@@ -44,8 +48,8 @@ def prepared_graph(model: onnx.ModelProto, folder: Path | None, *, equalization:
     fold_reshape_targets(graph_model)
     if graph_model.opset_imports[""] >= GELU_OPSET:
         fuse_gelu(graph_model)
-    fold_batch_norm(graph_model)
-    fold_bias_add(graph_model)
+    fold_batch_norm(graph_model, keep=exclusions.covers)
+    fold_bias_add(graph_model, keep=exclusions.covers)
     plain_pools(graph_model)
     return graph_model if equalization == "off" else _equalized(graph_model, only_if_skewed=equalization == "auto")
 

@@ -20,9 +20,8 @@ def lift_constants(model: ir.Model) -> ir.Model:
     if not _hands_out_outer_values(model.graph):
         model = common.IdentityEliminationPass()(model).model
     model = common.RemoveInitializersFromInputsPass()(model).model
-    model = common.NameFixPass()(model).model
-    _name_nodes(model.graph)
-    return model
+    _name_nodes(model.graph)  # before the pass that would number them
+    return common.NameFixPass()(model).model
 
 
 def _hands_out_outer_values(graph: ir.Graph) -> bool:

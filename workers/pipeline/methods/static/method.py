@@ -30,7 +30,6 @@ from workers.quantization.executor.onnxruntime_session import loaded
 from workers.quantization.graph.opset import OpsetNotConvertible
 from workers.quantization.layer_trial import LayerError
 from workers.quantization.passes.correct_bias import has_correctable_bias
-from workers.quantization.placement import NodeNotInModel
 from workers.targets.preparation import Prepared
 from workers.targets.target import Numbers, Target
 
@@ -53,10 +52,6 @@ class Static:
         except OpsetNotConvertible as error:
             detail = f"The model cannot be converted to opset 13, which int8 needs: {quoted(str(error))}"
             raise refuse("onnx_opset_unsupported", detail) from error
-        except NodeNotInModel as error:
-            detail = f"The model has no node {quoted(str(error))}."
-            pointer = "/recipe/nodes_to_exclude"
-            raise refuse("recipe_node_not_found", detail, pointer=pointer, entry=str(error)) from error
         if not prepared.placement.weights:
             raise refuse("nothing_to_quantize", _why_nothing(prepared))
         return StaticMaker(recipe, target, prepared)
