@@ -12,6 +12,7 @@ from app.contracts.result import LayerReport
 from app.contracts.status import Stage
 from workers.pipeline.desk import Desk
 from workers.pipeline.methods.method import Draft, Proposal
+from workers.pipeline.methods.padded_ranges import warn_of_padding
 from workers.pipeline.original import Original
 from workers.quantization.dynamic import DynamicQuantizationFailed, NothingQuantized, names_left, quantize_dynamic
 from workers.quantization.graph.model_file import from_message
@@ -43,8 +44,9 @@ class DynamicMaker:
     stage: Stage = Stage.QUANTIZE
     calibrated_by: str | None = None
 
-    def make(self, proposal: Proposal, original: Original, desk: Desk) -> tuple[Draft, ...]:  # noqa: ARG002  no data is needed
+    def make(self, proposal: Proposal, original: Original, desk: Desk) -> tuple[Draft, ...]:  # noqa: ARG002  there is one
         source = lift_constants(from_message(raise_opset(self.model), self.folder))
+        warn_of_padding(source.graph, original.description, desk.reporter)
         large = sum(map(tensor_bytes, self.model.graph.initializer)) > _MOST_FOR_THE_TOOL
         return (_dynamic_by_weight(source, self.recipe) if large else _dynamic(source, self.recipe),)
 
