@@ -100,6 +100,13 @@ def test_links_to_a_heading_of_a_document_find_it() -> None:
             assert anchor in _anchors(page.parent / target if target else page), f"{page.name}: {target}#{anchor}"
 
 
+def test_every_line_of_the_documents_that_waits_for_the_service_goes_on_until_it_is_over() -> None:
+    """One wait ends after at most 60 seconds, and a queue may be longer."""
+    for page in _pages():
+        for line in re.findall(r"^.*(?:curl|ask) .*Prefer: wait.*$", page.read_text(), re.MULTILINE):
+            assert "while " in line, f"{page.name}: {line}"
+
+
 def test_every_room_of_the_numerics_has_its_page_or_is_told_in_one() -> None:
     told = "".join(page.read_text() for page in (DOCS / "numerics").glob("*.md"))
     for room in _folders(ROOT / "workers" / "quantization"):

@@ -8,6 +8,7 @@ from app.contracts.inspection import ColumnInspection, DatasetInspection, ModelI
 from app.contracts.notice_thresholds import FEW_SAMPLES, PIXEL_LIKE
 from app.contracts.preparation import ImagePreparation
 from app.contracts.problem import quoted
+from app.jobs.exclusions import unused_exclusions
 from app.jobs.named import Named, NamedDataset
 from app.jobs.schemas import JobValidate
 
@@ -40,6 +41,9 @@ def _about_model(wanted: JobValidate, model: ModelInspection, memory_limit_bytes
         yield Notice(
             code="nothing_to_quantize", detail=f"The target would quantize nothing of this model. {why}".strip()
         )
+    unused = unused_exclusions(wanted.recipe.resolve().op_types_to_exclude, model)
+    if unused is not None:
+        yield unused
     needed = model.estimate.peak_memory_bytes if model.estimate else None
     if needed is not None and memory_limit_bytes is not None and needed > memory_limit_bytes:
         yield Notice(

@@ -11,6 +11,7 @@ from app.contracts.status import JobKind, ResourceStatus
 from app.ids import new_id
 from app.jobs.advice import find_advice
 from app.jobs.duration import estimate_duration
+from app.jobs.exclusions import exclusion_problem
 from app.jobs.named import Named, NamedDataset, look_up
 from app.jobs.news import news_of
 from app.jobs.schemas import JobCreate, JobEstimate, JobValidate, ValidationRead
@@ -149,6 +150,7 @@ def _fit_problems(wanted: JobValidate, named: Named) -> list[Problem | None]:
     if evaluation is not None:
         found.append(_pointing(check_fit(model, evaluation), "/evaluation_dataset_id"))
     found += _label_problems(wanted, model, calibration, evaluation)
+    found.append(exclusion_problem(wanted.recipe.resolve().op_types_to_exclude, model))
     return found
 
 

@@ -87,6 +87,17 @@ class DataDirectory:
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         return descriptor
 
+    def is_in_use(self) -> bool:
+        """Whether some process holds the lock. Raises OSError where that cannot be seen."""
+        descriptor = os.open(self.root / "serve.lock", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
     def secret(self, name: str) -> str:
         """A random password, made on first use and kept in a file that only we can read."""
         path = self.root / f"{name}.secret"

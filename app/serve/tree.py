@@ -1,6 +1,7 @@
 """The tree that `lowbit serve` runs: which parts are ours, which are external, and what each process is told."""
 
 import os
+import shlex
 import socket
 import sys
 import urllib.error
@@ -50,8 +51,8 @@ class ServiceTree:
             self._start_servers(supervisor, PrivatePostgres(self.data, sockets.path, identity), sockets)
             generated = self._admit_admin()
             self._start_processes(supervisor, listening)
-            note.write(url=self._url(listening), key_file=self.data.admin_key, data_dir=self.data.root)
-            self._greet(listening, generated)
+            other = note.write(url=self._url(listening), key_file=self.data.admin_key)
+            self._greet(listening, generated, other)
             supervisor.run()
         except Stopped:
             pass
@@ -118,9 +119,12 @@ class ServiceTree:
     def _url(self, listening: socket.socket) -> str:
         return url_of(self.settings, listening.getsockname()[1])
 
-    def _greet(self, listening: socket.socket, generated: str | None) -> None:
+    def _greet(self, listening: socket.socket, generated: str | None, other: str | None) -> None:
         say(f"Lowbit {VERSION} is ready at {self._url(listening)}")
         say(f"data, logs and the admin key (admin.key) are in {self.data.root}")
+        if other is not None:
+            say(f"the `lowbit` command goes on using {other}, which runs already; it finds this service with")
+            say(f"lowbit --data-dir {shlex.quote(str(self.data.root))} COMMAND, or LOWBIT_DATA_DIR set to that")
         if generated is not None and sys.stderr.isatty():
             say(f"the admin key, shown this once: {generated}")
 

@@ -25,9 +25,10 @@ TIMEOUT_SECONDS = 30.0
 class Client:
     """A connection to a Lowbit service.
 
-    Without arguments it uses LOWBIT_URL and LOWBIT_TOKEN, else the service that runs on this machine. `timeout` is in
-    seconds and bounds each silence of the service, not a whole transfer. Use it as a context manager, or `close` it.
-    `transport` replaces the network layer, for example by one with certificates of its own.
+    Without arguments it uses LOWBIT_URL and LOWBIT_TOKEN, else the service of LOWBIT_DATA_DIR, else the one that runs
+    on this machine. `timeout` is in seconds and bounds each silence of the service, not a whole transfer. Use it as a
+    context manager, or `close` it. `transport` replaces the network layer, for example by one with certificates of its
+    own.
     """
 
     def __init__(

@@ -1,4 +1,7 @@
-"""Where the service is and with which key, in this order: arguments, environment, the service on this machine."""
+"""Where the service is and with which key: arguments, environment, else a service on this machine.
+
+Which one on this machine, LOWBIT_DATA_DIR says; without it, the one that the account's note is about.
+"""
 
 import json
 import os
@@ -11,7 +14,8 @@ from lowbit.errors import NoConnection
 
 ADVICE = (
     "Start one with `lowbit serve` (it comes with the package lowbit-server), "
-    "or set LOWBIT_URL and LOWBIT_TOKEN to the address and the key of a service that runs."
+    "or set LOWBIT_URL and LOWBIT_TOKEN to the address and the key of a service that runs, "
+    "or --data-dir or LOWBIT_DATA_DIR to the data directory of one on this machine."
 )
 
 
@@ -36,7 +40,7 @@ def locate(url: str | None = None, token: str | None = None) -> Connection:
     The key of the local service goes only to the local service: an address from elsewhere never receives it.
 
     Raises:
-        NoConnection: no address was given and no service runs on this machine.
+        NoConnection: no address was given and no service runs on this machine, or in the data directory that is named.
 
     """
     url = url or os.environ.get("LOWBIT_URL") or None
@@ -44,7 +48,7 @@ def locate(url: str | None = None, token: str | None = None) -> Connection:
     running = running_service() if not (url and token) else None
     if url is None:
         if running is None:
-            raise NoConnection(f"No Lowbit service is known. {ADVICE}")
+            raise NoConnection(_why_none())
         url = running.url
     url = url.strip().rstrip("/")
     if token is None and running is not None and running.url == url:
@@ -53,7 +57,15 @@ def locate(url: str | None = None, token: str | None = None) -> Connection:
 
 
 def service_file() -> Path:
-    return Path(user_state_dir("lowbit")) / "service.json"
+    """What a service leaves in its data directory; that of the first one on this machine lies in the account's too."""
+    folder = data_directory() or Path(user_state_dir("lowbit"))
+    return folder / "service.json"
+
+
+def data_directory() -> Path | None:
+    """Of the service that is meant, where several run."""
+    named = os.environ.get("LOWBIT_DATA_DIR")
+    return Path(named).expanduser() if named else None
 
 
 def running_service() -> RunningService | None:
@@ -63,6 +75,13 @@ def running_service() -> RunningService | None:
         return RunningService(url=str(told["url"]).rstrip("/"), key_file=Path(told["key_file"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _why_none() -> str:
+    named = data_directory()
+    if named is None:
+        return f"No Lowbit service is known. {ADVICE}"
+    return f"No Lowbit service runs with the data directory {named}: there is no {service_file()}. {ADVICE}"
 
 
 def _checked(token: str) -> str:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lowbit.command.figures import size_change
 from train import make_files
 
 LOWBIT = str(Path(sys.executable).with_name("lowbit"))
@@ -86,7 +87,7 @@ def show(job: dict[str, Any]) -> None:
             "size",
             f"{baseline['size_bytes'] / 1000:.1f} kB",
             f"{best['size_bytes'] / 1000:.1f} kB",
-            f"{baseline['size_bytes'] / best['size_bytes']:.2f} times smaller",
+            size_change(baseline["size_bytes"], best["size_bytes"]),
         ),
     ]
     for ours, theirs in zip(best["benchmark"], baseline["benchmark"], strict=True):

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lowbit.command.figures import size_change
+
 WIDTH, ROW, LEFT, BAR = 720, 64, 150, 430
 FLOAT_COLOUR, INT8_COLOUR = "#999999", "#0072b2"  # of the Okabe-Ito palette, told apart by everybody
 
@@ -27,7 +29,7 @@ def rows_of(result: dict[str, Any]) -> list[Row]:
             baseline["size_bytes"] / 1000,
             best["size_bytes"] / 1000,
             "kB",
-            f"{baseline['size_bytes'] / best['size_bytes']:.2f}x smaller",
+            size_change(baseline["size_bytes"], best["size_bytes"]),
         ),
     ]
     for theirs, ours in zip(baseline["benchmark"], best["benchmark"], strict=True):

@@ -11,6 +11,7 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lowbit.discovery.user_state_dir", lambda _: str(tmp_path / "state"))
     monkeypatch.delenv("LOWBIT_URL", raising=False)
     monkeypatch.delenv("LOWBIT_TOKEN", raising=False)
+    monkeypatch.delenv("LOWBIT_DATA_DIR", raising=False)
 
 
 @pytest.fixture
@@ -30,6 +31,22 @@ def test_nothing_known_says_what_to_do() -> None:
 @pytest.mark.usefixtures("local_service")
 def test_the_service_on_this_machine_is_found_with_its_key() -> None:
     assert locate() == Connection("http://127.0.0.1:8123", "local-key")
+
+
+@pytest.mark.usefixtures("local_service")
+def test_a_data_directory_that_is_named_is_that_of_the_service_or_none_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never another one, which happens to run as well."""
+    monkeypatch.setenv("LOWBIT_DATA_DIR", str(tmp_path / "other"))
+    with pytest.raises(NoConnection, match=r"data directory .*other: there is no .*other/service\.json"):
+        locate()
+    note = {"url": "http://127.0.0.1:9", "key_file": str(tmp_path / "admin.key")}
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "service.json").write_text(json.dumps(note))
+    assert locate() == Connection("http://127.0.0.1:9", "local-key")
+    monkeypatch.setenv("LOWBIT_URL", "http://env.test")
+    assert locate() == Connection("http://env.test", None)
 
 
 @pytest.mark.usefixtures("local_service")

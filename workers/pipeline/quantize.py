@@ -8,6 +8,7 @@ from workers.pipeline.delivery.production import Workshop
 from workers.pipeline.delivery.report import REPORT_FILE
 from workers.pipeline.desk import Desk
 from workers.pipeline.evaluation.benchmark import benchmark
+from workers.pipeline.methods.exclusions import refuse_unknown_nodes
 from workers.pipeline.methods.known import method_of
 from workers.pipeline.original import float_model, open_original
 from workers.pipeline.pair_limit import tell_of_pair_limit
@@ -33,6 +34,7 @@ def quantize(task: QuantizeTask, scratch: Path, reporter: Reporter) -> Quantized
     outputs.mkdir(exist_ok=True)
     reporter.enter(Stage.INSPECT)
     model, description = float_model(scratch / task.model)
+    refuse_unknown_nodes(task.recipe.nodes_to_exclude, model, (scratch / task.model).parent)
     maker = method.begin(task.recipe, model, (scratch / task.model).parent, target)
     reporter.enter(Stage.BASELINE)
     original = open_original(model, description, task, scratch, target, reporter)

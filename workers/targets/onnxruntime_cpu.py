@@ -11,7 +11,7 @@ from workers.protocol.gathering import GraphWish
 from workers.protocol.processor import cpu_has_vnni, cpu_model
 from workers.quantization.executor.onnxruntime_session import OnnxRuntimeSession
 from workers.quantization.passes.fuse_integer_matmul import fuse_integer_matmul
-from workers.quantization.placement import Schemes, place_for_onnxruntime_cpu
+from workers.quantization.placement import Exclusions, Schemes, place_for_onnxruntime_cpu
 from workers.quantization.scheme import UINT8_ACTIVATIONS, weight_scheme
 from workers.targets.preparation import PASSES, Prepared, prepared_graph
 from workers.targets.qdq_form import build
@@ -35,7 +35,9 @@ class OnnxRuntimeCpu:
         *,
         without: Collection[str] = (),
     ) -> Prepared:
-        return self.place(prepared_graph(model, folder, equalization=wish.equalize, without=without), wish, schemes)
+        exclusions = Exclusions.named(wish.op_types_to_exclude, wish.nodes_to_exclude)
+        graph = prepared_graph(model, folder, equalization=wish.equalize, exclusions=exclusions, without=without)
+        return self.place(graph, wish, schemes)
 
     def place(self, graph: ir.Model, wish: GraphWish, schemes: Schemes) -> Prepared:
         placement = place_for_onnxruntime_cpu(

@@ -21,7 +21,7 @@ from workers.quantization.passes.fold_reshape_targets import fold_reshape_target
 from workers.quantization.passes.fuse_gelu import GELU_OPSET, fuse_gelu
 from workers.quantization.passes.lift_constants import LIFTING, lift_constants
 from workers.quantization.passes.plain_pools import plain_pools
-from workers.quantization.placement import Placement
+from workers.quantization.placement import Exclusions, Placement
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class Prepared:
         return nodes_by_name(self.model.graph)
 
 
-_FOLDING: Mapping[str, Callable[[ir.Model], object]] = {
-    "fold_reshape_targets": fold_reshape_targets,
-    "fuse_gelu": fuse_gelu,
-    "fold_batch_norm": fold_batch_norm,
-    "fold_bias_add": fold_bias_add,
-    "plain_pools": plain_pools,
-    "all_axes": all_axes,
+_FOLDING: Mapping[str, Callable[[ir.Model, Exclusions], object]] = {
+    "fold_reshape_targets": lambda graph, _: fold_reshape_targets(graph),
+    "fuse_gelu": lambda graph, _: graph.opset_imports[""] >= GELU_OPSET and fuse_gelu(graph),
+    "fold_batch_norm": lambda graph, excluded: fold_batch_norm(graph, keep=excluded.covers),
+    "fold_bias_add": lambda graph, excluded: fold_bias_add(graph, keep=excluded.covers),
+    "plain_pools": lambda graph, _: plain_pools(graph),
+    "all_axes": lambda graph, _: all_axes(graph),
 }
 """By name, in the order in which they run."""
 
@@ -65,17 +65,24 @@ def lifted_graph(model: onnx.ModelProto, folder: Path | None, *, without: Collec
 
 
 def prepared_graph(
-    model: onnx.ModelProto, folder: Path | None, *, equalization: Equalize, without: Collection[str] = ()
+    model: onnx.ModelProto,
+    folder: Path | None,
+    *,
+    equalization: Equalize,
+    exclusions: Exclusions,
+    without: Collection[str] = (),
 ) -> ir.Model:
     """The outputs stay what they were, to rounding. folder: of its external data; None: it has none.
+
+    What is excluded is not folded into what may become integers. A Gelu never does, so all of them are fused.
 
     Raises OpsetNotConvertible.
     """
     suitable = raise_opset(model) if "fuse_gelu" in without else _in_suitable_opset(model)
     graph_model = lift_constants(from_message(suitable, folder), without=without)
     for name, apply in _FOLDING.items():
-        if name not in without and (name != "fuse_gelu" or graph_model.opset_imports[""] >= GELU_OPSET):
-            apply(graph_model)
+        if name not in without:
+            apply(graph_model, exclusions)
     if equalization == "off" or "equalize" in without:
         return graph_model
     return _equalized(graph_model, only_if_skewed=equalization == "auto")

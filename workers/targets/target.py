@@ -80,7 +80,7 @@ class Target(Protocol):
         """Bring a float model into the form that quantizes well, and decide what will become integers.
 
         The outputs stay what they were, to rounding. folder: of its external data, which stays there; None: it has
-        none. without: passes to leave out. Raises OpsetNotConvertible, NodeNotInModel.
+        none. without: passes to leave out. Raises OpsetNotConvertible.
         """
 
     def place(self, graph: ir.Model, wish: GraphWish, schemes: Schemes) -> Prepared:

@@ -115,6 +115,7 @@ ProblemCode = Literal[
     # jobs
     "target_unavailable",
     "recipe_node_not_found",
+    "recipe_op_type_unknown",
     "nothing_to_quantize",
     "answers_not_finite",
     "candidate_unsound",

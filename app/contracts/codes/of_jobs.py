@@ -12,6 +12,11 @@ JOBS: dict[ProblemCode, KnownProblem] = {
         "The recipe names a node that the model does not have",
         "Names are those of the ONNX graph's nodes; leave out those that are not in it.",
     ),
+    "recipe_op_type_unknown": KnownProblem(
+        422,
+        "The recipe excludes an operator type that does not exist",
+        "Types are spelled as ONNX spells them, such as Conv; the model's inspection counts those that it has.",
+    ),
     "nothing_to_quantize": KnownProblem(
         422, "Nothing in the model can be quantized", "Exclude less, or choose a preset that takes what the model has."
     ),

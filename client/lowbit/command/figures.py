@@ -16,6 +16,15 @@ def size(byte_count: int | None) -> str:
     return f"{byte_count / 1000**power:.1f} {_UNITS[power - 1]}"
 
 
+def size_change(before: int, after: int) -> str:
+    """What became of a size, in words that are true on both sides of 1."""
+    if not after or not before:
+        return NOT_MEASURED
+    if f"{before / after:.2f}" == "1.00":
+        return "the same size"
+    return f"{before / after:.2f}x smaller" if after < before else f"{after / before:.2f}x the size"
+
+
 def share(fraction: float | None, interval: tuple[float, float] | None = None) -> str:
     """A fraction in percent, with its 95 % interval."""
     if fraction is None:

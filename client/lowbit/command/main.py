@@ -2,6 +2,8 @@
 
 import os
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
@@ -37,13 +39,24 @@ def build() -> TyperGroup:
     return root
 
 
-def lowbit() -> None:
+def lowbit(
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", metavar="DIR", help="Of the service that is meant, where several run here."),
+    ] = None,
+) -> None:
     """Quantize neural networks with a Lowbit service.
 
-    The service is the one on this machine, or the one of LOWBIT_URL and LOWBIT_TOKEN.
+    The service is the one of LOWBIT_URL and LOWBIT_TOKEN, else one on this machine: that of --data-dir or
+    LOWBIT_DATA_DIR, or the one that was started first.
     Exit codes: 0 ok, 1 failed, 2 usage, 3 objective unmet, 4 key, 5 not found, 6 no connection, 124 timeout,
     130 detached by Ctrl-C.
     """
+    if data_dir is None:
+        return
+    os.environ["LOWBIT_DATA_DIR"] = str(data_dir)
+    if os.environ.pop("LOWBIT_URL", None):  # an option says more than the environment, and the key is that address's
+        os.environ.pop("LOWBIT_TOKEN", None)
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lowbit.command.figures import factor, milliseconds, points, share, size
+from lowbit.command.figures import factor, milliseconds, points, share, size, size_change
 from lowbit.command.printing import print_lines, print_table
 from lowbit.resources import JobResult, VariantMetrics
 
@@ -22,12 +22,12 @@ def print_verdict(job: "Job") -> None:
 
 def comparison(result: JobResult) -> list[tuple[str, str, str, str]]:
     float_model, best = result["baseline"], result["best"]
-    smaller = float_model["size_bytes"] / best["size_bytes"] if best["size_bytes"] else None
+    sizes = float_model["size_bytes"], best["size_bytes"]
     return [
         ("variant", float_model["label"], best["label"], ""),
         ("accuracy", _accuracy(float_model), _accuracy(best), points(best["accuracy_delta"])),
         ("agreement", "", share(best["agreement"], best["agreement_ci95"]), ""),
-        ("size", size(float_model["size_bytes"]), size(best["size_bytes"]), f"{factor(smaller)} smaller"),
+        ("size", *map(size, sizes), size_change(*sizes)),
         ("latency p50", milliseconds(_median(float_model)), milliseconds(_median(best)), ""),
         ("speed", factor(float_model["speedup"] or 1.0), factor(best["speedup"]), ""),
     ]

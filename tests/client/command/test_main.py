@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -84,6 +85,19 @@ def test_help_lists_everything_and_loads_neither_service_nor_numerics() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True)
     assert run.stderr == "[]\n"
     assert all(name in run.stdout for name in ("quantize", "models", "jobs", "serve", "worker"))
+
+
+def test_an_option_names_the_data_directory_and_outweighs_the_environment(tmp_path: Path) -> None:
+    """Nothing listens at port 9, which the message repeats. The key of the other address stays with it."""
+    note = {"url": "http://127.0.0.1:9", "key_file": str(tmp_path / "absent.key")}
+    (tmp_path / "service.json").write_text(json.dumps(note))
+    elsewhere = {"LOWBIT_URL": "http://127.0.0.1:10", "LOWBIT_TOKEN": "lb_of_that"}
+    run = lowbit("--data-dir", str(tmp_path), "jobs", "list", state=tmp_path, **elsewhere)
+    assert run.returncode == 6
+    assert "absent.key" in run.stderr
+    run = lowbit("jobs", "list", state=tmp_path, LOWBIT_DATA_DIR=str(tmp_path), LOWBIT_TOKEN="lb_own")
+    assert run.returncode == 6
+    assert "127.0.0.1:9" in run.stderr
 
 
 @pytest.mark.parametrize("name", ["serve", "worker"])

@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 import typer
 from lowbit.command.dry_run import report_dry_run
-from lowbit.command.figures import decibels, factor, milliseconds, points, roughly, share, size
+from lowbit.command.figures import decibels, factor, milliseconds, points, roughly, share, size, size_change
 from lowbit.command.following import conclude, leave
 from lowbit.command.layers import print_layers
 from lowbit.command.options import Format
 from lowbit.command.printing import print_table, printable
 from lowbit.command.progress import Lines, Silence, headline
 from lowbit.command.session import complain
+from lowbit.command.verdict import comparison
 from lowbit.errors import NoConnection, error_for
 from lowbit.folder_contents import Contents
 from lowbit.folder_walk import Member
@@ -93,6 +94,23 @@ def test_a_dry_run_tells_what_the_job_would_take(capsys: pytest.CaptureFixture[s
     for left in (unknown, None):
         report_dry_run({**answer, "estimate": left}, Format.HUMAN)
         assert "It may take" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (400, 100, "4.00x smaller"),
+        (1000, 999, "the same size"),
+        (1000, 1000, "the same size"),
+        (1000, 1001, "the same size"),
+        (100, 149, "1.49x the size"),
+        (100, 0, "-"),
+    ],
+)
+def test_a_change_of_size_is_said_truly_below_at_and_above_one(before: int, after: int, words: str) -> None:
+    assert size_change(before, after) == words
+    rows = comparison(result(baseline=metrics(size_bytes=before), best=metrics(size_bytes=after)))
+    assert {name: change for name, *_, change in rows}["size"] == words
 
 
 def test_a_finished_job_prints_the_comparison_the_verdict_and_the_files(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,12 +12,12 @@ from workers.ingestion.foreign_errors import first_line
 from workers.ingestion.onnx_model.beside import FilesBeside
 from workers.ingestion.onnx_model.external_data import check_external_data
 from workers.ingestion.onnx_model.finite_weights import refuse_nonfinite
+from workers.ingestion.onnx_model.operators import refuse_foreign_operators
 from workers.ingestion.onnx_model.walk import every, every_node, every_tensor, holds_broken_text
 from workers.quantization.graph.format_check import check_graph
 from workers.quantization.graph.opset import OLDEST_SUPPORTED, default_opset
 from workers.quantization.graph.skeleton import is_external, is_known_type, tensor_bytes, without_weights
 
-_STANDARD = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 _MAX_ELEMENTS = 1 << 40
 
 
@@ -33,7 +33,7 @@ def refuse_unreadable(model: onnx.ModelProto, files: FilesBeside) -> None:
         raise refuse("onnx_parse_error", "The file holds names that are not valid text.", hint="Write names in UTF-8.")
     _check_names(model)
     _check_versions(model)
-    _check_operators(model)
+    refuse_foreign_operators(model)
     _check_types(model)
     for tensor in every_tensor(model):
         _check_extents(tensor)
@@ -84,24 +84,6 @@ def _check_versions(model: onnx.ModelProto) -> None:
         detail = f"The model's format has IR version {model.ir_version}; up to {onnx.IR_VERSION} is supported."
         hint = "Set model.ir_version to that before saving, where the model uses nothing newer."
         raise refuse("onnx_opset_unsupported", detail, hint=hint)
-
-
-def _check_operators(model: onnx.ModelProto) -> None:
-    """Standard ones, and functions that the model defines itself: those are written out later."""
-    own = {(f.domain, f.name) for f in model.functions}
-    for node in every_node(model):
-        if (node.domain, node.op_type) in own:
-            continue
-        if node.domain not in _STANDARD:
-            detail = f"Operator {quoted(node.op_type)} belongs to domain {quoted(node.domain)}."
-            raise refuse("onnx_operator_not_allowed", detail, entry=node.name or node.op_type)
-        if not defs.has(node.op_type, _canonical_domain(node.domain)):  # so are called the plugins of some runtimes
-            detail = f"Operator {quoted(node.op_type)} is in no version of the standard."
-            raise refuse("onnx_operator_not_allowed", detail, entry=node.name or node.op_type)
-
-
-def _canonical_domain(domain: str) -> str:
-    return "" if domain == "ai.onnx" else domain
 
 
 def _check_types(model: onnx.ModelProto) -> None:

@@ -13,6 +13,7 @@ from app.contracts.result import LayerReport
 from app.contracts.status import Stage
 from workers.pipeline.desk import Desk
 from workers.pipeline.methods.method import Draft, Proposal
+from workers.pipeline.methods.padded_ranges import warn_of_padding
 from workers.pipeline.original import Original
 from workers.pipeline.soundness.preparation import proven
 from workers.quantization.dynamic import DynamicQuantizationFailed, NothingQuantized, names_left, quantize_dynamic
@@ -57,6 +58,7 @@ class DynamicMaker:
         source = proven(
             lambda w: lifted_graph(self.model, self.folder, without=w), LIFTING, original.first, desk.reporter
         )
+        warn_of_padding(source.graph, original.description, desk.reporter)
         if sum(map(tensor_bytes, self.model.graph.initializer)) > _MOST_FOR_THE_TOOL:
             return (_dynamic_by_weight(source, recipe),)
         try:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.contracts.inspection import Notice
 from app.contracts.objective import Objective
 from app.contracts.result import Interval, Metrics, Outcome, OutputMetrics, VariantOutcome
-from workers.pipeline.search.choice import worst_output
+from workers.pipeline.search.choice import TIMER_NOISE, worst_output
 from workers.pipeline.search.poor_results import IN_THE_VERDICT
 
 _HIDDEN_DB = 6.0
@@ -29,11 +29,22 @@ def _plain(best: VariantOutcome, baseline: VariantOutcome, objective: Objective,
     if outcome == "objective_unmet":
         allowed = _points(objective.max_accuracy_drop or 0.0)
         return f"No candidate loses at most {allowed} of accuracy; the most accurate, {best.label}, has {facts}."
-    if best.metrics.speedup is not None and best.metrics.speedup < 1.0:
-        smaller = best.metrics.size_bytes < baseline.metrics.size_bytes
-        how = "smaller but slower" if smaller else "neither smaller nor faster"
-        return f"{best.label} is {how} on this machine: {facts}."
+    caveat = _caveat(best.metrics, baseline.metrics)
+    if caveat:
+        return f"{best.label} is {caveat} on this machine: {facts}."
     return f"{best.label} has {facts}."
+
+
+def _caveat(best: Metrics, baseline: Metrics) -> str:
+    """What it does not gain, or loses. What rounds to 1, or lies within the timer's noise, is neither."""
+    size = round(best.size_bytes / baseline.size_bytes, 2)
+    speed = 1.0 if best.speedup is None else best.speedup
+    slower, faster = speed < 1.0 - TIMER_NOISE, speed > 1.0 + TIMER_NOISE
+    if size < 1.0:
+        return "smaller but slower" if slower else ""
+    if faster:
+        return "faster but larger" if size > 1.0 else ""
+    return "not smaller" if best.speedup is None else "neither smaller nor faster"
 
 
 def _speed(metrics: Metrics) -> str:

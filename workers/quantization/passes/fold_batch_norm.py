@@ -6,9 +6,11 @@
 ONNX Runtime does this by itself, but not once quantize/dequantize pairs stand between the weight and the convolution.
 
 requires: `lift_constants` ran; a float32 Conv with constant weight and bias, whose only reader is the normalization in
-    inference mode with constant parameters
+    inference mode with constant parameters, and is not to be kept
 ensures: float outputs unchanged to 1e-5 relative; the convolution writes the normalization's output name
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +20,18 @@ from workers.quantization.graph.constants import add_constant, drop_unused_initi
 
 DoubleArray = npt.NDArray[np.float64]
 
+Keep = Callable[[ir.Node], bool]
+"""Whether a node is to stay as it is, which a recipe may ask."""
 
-def fold_batch_norm(model: ir.Model) -> list[str]:
+
+def keep_none(_: ir.Node) -> bool:
+    return False
+
+
+def fold_batch_norm(model: ir.Model, *, keep: Keep = keep_none) -> list[str]:
     """Returns the names of the convolutions that took one in."""
     touched = []
-    for norm in [n for n in model.graph if n.op_type == "BatchNormalization" and n.domain == ""]:
+    for norm in [n for n in model.graph if n.op_type == "BatchNormalization" and n.domain == "" and not keep(n)]:
         conv = _convolution_before(norm)
         parameters = _parameters(norm)
         if conv is not None and parameters is not None:

@@ -5,7 +5,8 @@
 Exports of Paddle write every bias like this. An integer convolution takes its bias in 32 bits at no cost, while an Add
 between the convolution and the next quantize would keep the whole convolution in float.
 
-requires: `lift_constants` ran; a float32 Conv with constant weight and bias (or none), whose only reader is the Add
+requires: `lift_constants` ran; a float32 Conv with constant weight and bias (or none), whose only reader is the Add,
+    which is not to be kept
 ensures: float outputs unchanged to 1e-6 relative; the convolution writes the Add's output name
 """
 
@@ -14,13 +15,13 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from workers.quantization.graph.constants import add_constant, drop_unused_initializers, float_constant_of
-from workers.quantization.passes.fold_batch_norm import rewire_output, sole_reader_follows
+from workers.quantization.passes.fold_batch_norm import Keep, keep_none, rewire_output, sole_reader_follows
 
 
-def fold_bias_add(model: ir.Model) -> list[str]:
+def fold_bias_add(model: ir.Model, *, keep: Keep = keep_none) -> list[str]:
     """Returns the names of the convolutions that took a bias in."""
     touched = []
-    for add in [n for n in model.graph if n.op_type == "Add" and n.domain == ""]:
+    for add in [n for n in model.graph if n.op_type == "Add" and n.domain == "" and not keep(n)]:
         found = _convolution_and_constant(add)
         if found is not None:
             conv, constant = found

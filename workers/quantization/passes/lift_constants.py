@@ -32,8 +32,8 @@ def lift_constants(model: ir.Model, *, without: Collection[str] = ()) -> ir.Mode
     model = common.RemoveInitializersFromInputsPass()(model).model
     if "fold_constants" not in without:
         fold_constants(model)
+    _name_nodes(model.graph)  # before the pass that would number them
     fix_names(model)
-    _name_nodes(model.graph)
     return model
 
 

@@ -57,37 +57,37 @@ def place_for_onnxruntime_cpu(
     op_types_to_exclude: Collection[str] = (),
     nodes_to_exclude: Collection[str] = (),
 ) -> Placement:
-    """Apply rules 1 to 5. The model is read only. Raises NodeNotInModel."""
-    graph, exclusions = model.graph, Exclusions.known_to(model, op_types_to_exclude, nodes_to_exclude)
+    """Apply rules 1 to 5. The model is read only."""
+    graph, exclusions = model.graph, Exclusions.named(op_types_to_exclude, nodes_to_exclude)
     sites: list[WeightSite] = []
     decisions: list[LayerDecision] = []
     for node in (n for n in ir.traversal.RecursiveGraphIterator(graph) if is_candidate(n)):
-        found = exclusions.of(node) or _site_in(graph, node, schemes.weights)
+        found = exclusions.of(node) or _site_in(graph, node, schemes.weights, exclusions)
         if isinstance(found, WeightSite):
             sites.append(found)
         decisions.append(_decided(node, found))
-    flow = flow_through(graph, {s.node for s in sites}, excluded=lambda n: exclusions.of(n) is not None)
+    flow = flow_through(graph, {s.node for s in sites}, excluded=exclusions.covers)
     decisions += [LayerDecision(n, t, quantized=True, reason=r) for n, t, r in flow.decisions]
     return Placement(tuple(sites), tuple(_pairs(graph, sites, flow, schemes.activations)), tuple(decisions))
 
 
-def _site_in(graph: ir.Graph, node: ir.Node, scheme: Scheme) -> WeightSite | LeftInFloat:
+def _site_in(graph: ir.Graph, node: ir.Node, scheme: Scheme, exclusions: Exclusions) -> WeightSite | LeftInFloat:
     if node.graph is not graph:
         return INSIDE_BODY
     if node.op_type != "Gather" and is_dilated_pool(_source(node)):
         return LeftInFloat(_BEHIND_DILATED_POOL)
     found = weight_site(node, scheme)
     if isinstance(found, WeightSite):
-        return _refusal(node, found) or found
+        return _refusal(node, found, exclusions) or found
     return found
 
 
-def _refusal(node: ir.Node, site: WeightSite) -> LeftInFloat | None:
+def _refusal(node: ir.Node, site: WeightSite, exclusions: Exclusions) -> LeftInFloat | None:
     """Why these kernels cannot take an operator whose weight is fit to be quantized."""
     weight = float_constant_of(node.inputs[site.weight_input])
     assert weight is not None
     match node.op_type:
-        case "Conv" if activation_follows(node).is_graph_output():
+        case "Conv" if activation_follows(node, exclusions.covers).is_graph_output():
             return LeftInFloat(_AT_OUTPUT)
         case "Gemm" if node.attributes.get_int("transA", 0):
             return LeftInFloat("Its first input is transposed.")

@@ -17,10 +17,6 @@ _EXCLUDED_NODE = LeftInFloat("The recipe excludes this node.")
 INSIDE_BODY = LeftInFloat("It is inside the body of a control-flow operator.")
 
 
-class NodeNotInModel(Exception):
-    """The recipe excludes a node that is not there; the message is its name."""
-
-
 @dataclass(frozen=True)
 class Pair:
     """A quantize/dequantize pair behind a tensor. Its scale is its own, or that of another tensor.
@@ -80,19 +76,17 @@ class Placement:
 
 @dataclass(frozen=True)
 class Exclusions:
-    """What the recipe leaves in float."""
+    """What the recipe leaves in float. A name may be that of a node which a pass has removed since."""
 
-    op_types: frozenset[str]
-    nodes: frozenset[str]
+    op_types: frozenset[str] = frozenset()
+    nodes: frozenset[str] = frozenset()
 
     @classmethod
-    def known_to(cls, model: ir.Model, op_types: Collection[str], nodes: Collection[str]) -> Self:
-        """Raises NodeNotInModel for a name that no node has."""
-        known = {n.name for n in ir.traversal.RecursiveGraphIterator(model.graph)}
-        unknown = next((name for name in nodes if name not in known), None)
-        if unknown is not None:
-            raise NodeNotInModel(unknown)
+    def named(cls, op_types: Collection[str], nodes: Collection[str]) -> Self:
         return cls(frozenset(op_types), frozenset(nodes))
+
+    def covers(self, node: ir.Node) -> bool:
+        return self.of(node) is not None
 
     def of(self, node: ir.Node) -> LeftInFloat | None:
         if node.op_type in self.op_types:

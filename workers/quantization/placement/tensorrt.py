@@ -60,8 +60,8 @@ def place_for_tensorrt(
     op_types_to_exclude: Collection[str] = (),
     nodes_to_exclude: Collection[str] = (),
 ) -> Placement:
-    """Apply rules 1 to 5. The model is read only. Raises NodeNotInModel."""
-    draft = _Draft(model.graph, rules, Exclusions.known_to(model, op_types_to_exclude, nodes_to_exclude))
+    """Apply rules 1 to 5. The model is read only."""
+    draft = _Draft(model.graph, rules, Exclusions.named(op_types_to_exclude, nodes_to_exclude))
     draft.place_products()
     draft.place_residuals()
     draft.place_pools_and_joins()

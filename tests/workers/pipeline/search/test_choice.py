@@ -116,6 +116,28 @@ def test_the_verdict_is_honest_about_speed(speedup: float, words: str) -> None:
     assert "98.00% of predictions" in sentence
 
 
+@pytest.mark.parametrize(
+    ("speedup", "size", "words"),
+    [
+        (2.0, 25, "int8 a has 2.00x the speed"),
+        (1.0, 25, "int8 a has 1.00x the speed"),
+        (0.999, 25, "int8 a has 1.00x the speed"),
+        (0.98, 25, "int8 a has 0.98x the speed"),  # by chance: a timer cannot tell
+        (0.96, 25, "is smaller but slower on this machine: 0.96x"),
+        (1.02, 100, "is neither smaller nor faster"),
+        (1.02, 149, "is neither smaller nor faster"),
+        (0.5, 149, "is neither smaller nor faster"),
+        (1.5, 100, "int8 a has 1.50x the speed"),
+        (1.5, 149, "is faster but larger on this machine: 1.50x"),
+        (None, 25, "int8 a has 25% of its size"),
+        (None, 149, "is not smaller on this machine: 149% of its size"),
+    ],
+)
+def test_the_verdict_is_true_below_at_and_above_one(speedup: Any, size: int, words: str) -> None:
+    best = candidate("a", metrics(5.0, speedup=1.0, size=size).model_copy(update={"speedup": speedup}))
+    assert words in verdict(best, BASELINE, Objective(), "no_objective")
+
+
 @pytest.mark.parametrize(("size", "words"), [(99, "is smaller but slower"), (209, "is neither smaller nor faster")])
 def test_the_verdict_on_a_slower_model_is_honest_about_its_size(size: int, words: str) -> None:
     best = candidate("a", metrics(5.0, size=size, speedup=0.86))

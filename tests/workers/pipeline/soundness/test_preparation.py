@@ -17,10 +17,12 @@ from workers.pipeline.feeding.feeder import feeder_for
 from workers.pipeline.soundness.first_batch import FirstBatch
 from workers.pipeline.soundness.preparation import passes_to_leave_out
 from workers.protocol.reporter import Reporter
+from workers.quantization.placement.plan import Exclusions
 from workers.targets.onnxruntime_cpu import OnnxRuntimeCpu
 from workers.targets.preparation import PASSES, prepared_graph
 
 n = helper.make_node
+NONE = Exclusions.named((), ())
 W = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32)
 X = np.random.default_rng(1).normal(size=(20, 6)).astype(np.float32)
 
@@ -89,7 +91,7 @@ def test_real_passes_are_all_kept_where_they_only_round(tmp_path: Path, npz: Any
     first = first_batch(tmp_path, model, {"x": x}, npz, reporter)
 
     def prepare(without: frozenset[str]) -> ir.Model:
-        return prepared_graph(model, None, equalization="on", without=without)
+        return prepared_graph(model, None, equalization="on", exclusions=NONE, without=without)
 
     assert passes_to_leave_out(prepare, PASSES, first, reporter) == frozenset()
     assert not reporter.warnings
@@ -125,6 +127,6 @@ def test_what_the_runtimes_own_optimizations_change_is_allowed_to_a_pass(
     first = first_batch(tmp_path, model, data, npz, reporter)
 
     def prepare(without: frozenset[str]) -> ir.Model:
-        return prepared_graph(model, None, equalization="off", without=without)
+        return prepared_graph(model, None, equalization="off", exclusions=NONE, without=without)
 
     assert passes_to_leave_out(prepare, PASSES, first, reporter) == frozenset()

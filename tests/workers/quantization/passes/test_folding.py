@@ -76,6 +76,23 @@ def test_a_constant_per_pixel_is_no_bias() -> None:
     assert fold_bias_add(lift_constants(ir.from_proto(model))) == []
 
 
+def test_a_node_that_is_to_be_kept_is_folded_into_nothing() -> None:
+    norm = lift_constants(ir.from_proto(residual_cnn()))
+    assert fold_batch_norm(norm, keep=lambda node: node.name == "norm") == []
+    n = helper.make_node
+    weights = random_weights(np.random.default_rng(0), w=(4, 3, 3, 3), k=(1, 4, 1, 1))
+    nodes = [n("Conv", ["x", "w"], ["c"], name="conv"), n("Add", ["c", "k"], ["y"], name="add")]
+    model = model_of(nodes, weights, inputs={"x": ["n", 3, 6, 6]}, outputs={"y": ["n", 4, 4, 4]})
+    assert fold_bias_add(lift_constants(ir.from_proto(model)), keep=lambda node: node.op_type == "Add") == []
+
+
+def test_nodes_without_a_name_are_called_by_operator_and_output() -> None:
+    """Not by a number, which other nodes would change."""
+    nodes = [helper.make_node("Relu", ["x"], ["r"]), helper.make_node("Neg", ["r"], ["y"])]
+    lifted = lift_constants(ir.from_proto(model_of(nodes, {}, inputs={"x": [2]}, outputs={"y": [2]})))
+    assert [node.name for node in lifted.graph] == ["Relu_r", "Neg_y"]
+
+
 def test_weights_behind_constant_and_identity_nodes_become_initializers() -> None:
     w = random_weights(np.random.default_rng(0), w=(3, 2))["w"]
     nodes = [

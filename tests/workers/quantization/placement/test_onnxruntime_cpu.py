@@ -10,8 +10,8 @@ from tests.workers.quantization.placement.architectures import bert, u_shape
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
 from workers.quantization.passes.fold_batch_norm import fold_batch_norm
 from workers.quantization.passes.lift_constants import lift_constants
-from workers.quantization.placement import NodeNotInModel, place_for_tensorrt
 from workers.quantization.placement import place_for_onnxruntime_cpu as place
+from workers.quantization.placement import place_for_tensorrt
 
 
 def prepared(model: onnx.ModelProto) -> ir.Model:
@@ -77,9 +77,20 @@ def test_exclusions_are_honoured_and_reported() -> None:
     }
 
 
-def test_an_unknown_node_in_the_recipe_is_refused() -> None:
-    with pytest.raises(NodeNotInModel, match="nosuch"):
-        place(prepared(residual_cnn()), nodes_to_exclude=["nosuch"])
+def test_an_excluded_activation_is_not_absorbed_by_the_convolution_before_it() -> None:
+    """Integers end before the Clip and begin again behind it."""
+    excluded = place(prepared(residual_cnn()), nodes_to_exclude=["clip"])
+    assert [w.node for w in excluded.weights] == ["stem", "branch", "last", "head"]
+    assert "c3" in {pair.tensor for pair in excluded.pairs}
+    assert "c3" not in {pair.tensor for pair in place(prepared(residual_cnn())).pairs}
+
+
+def test_a_convolution_behind_an_excluded_activation_at_the_output_is_quantized() -> None:
+    weights = random_weights(np.random.default_rng(0), w=(4, 3, 3, 3))
+    nodes = [helper.make_node("Conv", ["x", "w"], ["c"], name="conv"), helper.make_node("Relu", ["c"], ["y"], name="r")]
+    model = model_of(nodes, weights, inputs={"x": ["n", 3, 6, 6]}, outputs={"y": ["n", 4, 4, 4]})
+    assert place(prepared(model)).weights == ()
+    assert [w.node for w in place(prepared(model), op_types_to_exclude=["Relu"]).weights] == ["conv"]
 
 
 def test_products_of_two_computed_tensors_and_half_weights_say_why_they_stay() -> None:

@@ -32,7 +32,6 @@ from workers.pipeline.soundness.preparation import passes_to_leave_out
 from workers.protocol.gathering import graph_wish
 from workers.protocol.step_keys import Calibration, calibration_of
 from workers.quantization.graph.opset import OpsetNotConvertible
-from workers.quantization.placement import NodeNotInModel
 from workers.targets.preparation import Prepared
 from workers.targets.target import Target
 
@@ -51,10 +50,6 @@ class Static:
         except OpsetNotConvertible as error:
             detail = f"The model cannot be converted to opset 13, which int8 needs: {quoted(str(error))}"
             raise refuse("onnx_opset_unsupported", detail) from error
-        except NodeNotInModel as error:
-            detail = f"The model has no node {quoted(str(error))}."
-            pointer = "/recipe/nodes_to_exclude"
-            raise refuse("recipe_node_not_found", detail, pointer=pointer, entry=str(error)) from error
         if not prepared.placement.weights:
             raise refuse("nothing_to_quantize", _why_nothing(prepared))
         return StaticMaker(recipe, target, model, folder, prepared)
