@@ -37,6 +37,12 @@ def test_the_process_of_a_job_is_held_to_its_bounds_without_a_database() -> None
     assert loaded.isdisjoint({*HEAVY, "sqlalchemy", "celery"} - {"workers"})
 
 
+def test_a_job_loads_a_format_s_library_only_where_its_data_has_that_format() -> None:
+    loaded = _modules_after("import workers.pipeline.inspection.dataset, workers.pipeline.quantize")
+    assert {"numpy", "onnxruntime"} <= loaded
+    assert loaded.isdisjoint({"pyarrow", "PIL", "torch", "transformers"})
+
+
 def test_the_contracts_import_nothing_heavy() -> None:
     loaded = _modules_after("import app.contracts.result, app.contracts.problem, app.contracts.fit")
     assert loaded.isdisjoint({*HEAVY, "fastapi", "sqlalchemy", "celery"})

@@ -13,8 +13,8 @@ PATIENCE_SECONDS = 300.0
 """Of a client that wants an end: a busy machine may need minutes for what takes seconds."""
 
 
-_MADE: dict[tuple[str, str, str, str], str] = {}
-"""Ids by service, key, kind and digest."""
+_MADE: dict[tuple[str, str, str], str] = {}
+"""Ids by key, which no two services share, kind and digest. A service that was started again has them still."""
 
 
 def upload(http: httpx2.Client, content: bytes, purpose: str, name: str = "file") -> httpx2.Response:
@@ -50,7 +50,7 @@ def job_body(http: httpx2.Client, **changes: Any) -> dict[str, Any]:
 
 def made_once(http: httpx2.Client, content: bytes, kind: str) -> str:
     """The id of a resource that many tests may share. An inspection is a process of its own, which takes seconds."""
-    known = (str(http.base_url), http.headers["Authorization"], kind, hashlib.sha256(content).hexdigest())
+    known = (http.headers["Authorization"], kind, hashlib.sha256(content).hexdigest())
     if known not in _MADE:
         _MADE[known] = resource(http, content, kind)["id"]
     return _MADE[known]

@@ -2,27 +2,59 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import psutil
 import pytest
 
+from tests.e2e import tiny
 from tests.e2e.conversation import finished, job_body
+from tests.servers.folders import short_folder
 from tests.servers.processes import kill, living, running, seen
-from tests.servers.service import LEASE_SECONDS, SHORT_LEASES, Service, running_service
+from tests.servers.service import LEASE_SECONDS, SHORT_LEASES, Service, start_service
 
 LONG = {"batch_sizes": [1, 2, 4, 8], "duration_s": 60.0}
 """Four minutes, whose end nobody waits for."""
 
 
+class Kept:
+    """One service for all these tests, which kill parts of it. Some end it: it is started again on what it left."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running: Service | None = None
+        self._environment: Mapping[str, str] = {}
+
+    def there(self, environment: Mapping[str, str] = SHORT_LEASES) -> Service:
+        """With these settings, and no other."""
+        if self._running is None or self._running.process.poll() is not None or self._environment != environment:
+            self.stop()
+            self._running = start_service(self._folder, environment)
+            self._environment = environment
+        return self._running
+
+    def stop(self) -> None:
+        if self._running is not None:
+            self._running.stop()
+
+
 @pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    """A service of its own: these tests kill parts of it."""
-    with running_service(environment=SHORT_LEASES) as running:
-        yield running
+def kept() -> Iterator[Kept]:
+    with short_folder() as folder:
+        kept = Kept(folder)
+        try:
+            yield kept
+        finally:
+            kept.stop()
+
+
+@pytest.fixture
+def service(kept: Kept) -> Service:
+    return kept.there()
 
 
 @pytest.fixture
@@ -164,25 +196,6 @@ def test_a_database_that_is_silent_for_a_while_costs_nothing(service: Service, h
     _cancel(http, job["id"])
 
 
-@pytest.mark.pace
-def test_a_silent_database_hangs_neither_requests_nor_an_attempt_whose_lease_runs_out() -> None:
-    impatient = {**SHORT_LEASES, "LOWBIT_QUERY_SECONDS": "1"}
-    with running_service(environment=impatient) as service, service.client() as http:
-        job = _started(http)
-        with _silent_database(service):
-            began = time.monotonic()
-            assert http.get("/v1/jobs").status_code == 503
-            answered_after = time.monotonic() - began
-            assert answered_after < 7  # a query of 1 + 1 s, and a connection that is not made in 3 s
-            time.sleep(max(0.0, LEASE_SECONDS - answered_after))
-            assert not _job_processes(service)  # the work has stopped before it could be another's
-            time.sleep(2)
-        _until(lambda: _job_processes(service))  # again, by whichever worker took it; the silence cost nothing
-        again = _until(lambda: (found := _job(http, job["id"])).get("status") == "running" and found)
-        assert again["attempt"] == 1
-        _cancel(http, job["id"])
-
-
 def test_an_outage_of_the_store_costs_no_attempt(service: Service, http: httpx2.Client) -> None:
     body = job_body(http, recipe={"preset": "int8-fast"})
     objects = service.data_dir / "objects"
@@ -226,29 +239,52 @@ def test_a_finished_job_cannot_be_cancelled(http: httpx2.Client) -> None:
     assert (refused.status_code, refused.json()["code"]) == (409, "invalid_state_transition")
 
 
-def test_a_stopped_service_gives_its_job_back_and_goes_on_with_it_later() -> None:
-    with running_service() as first:
-        with first.client() as http:
-            job = _started(http)
-        assert first.stop() == 0
-        with running_service(first.data_dir) as second, second.client() as http:
-            assert second.key == first.key
-            again = _until(lambda: (found := _job(http, job["id"]))["status"] == "running" and found)
-            assert again["attempt"] == 1  # being stopped costs no attempt
-            _cancel(http, job["id"])
+def test_a_stopped_service_gives_its_job_back_and_goes_on_with_it_later(kept: Kept) -> None:
+    first = kept.there()
+    with first.client() as http:
+        job = _started(http)
+    assert first.stop() == 0
+    second = kept.there()
+    assert second.process.pid != first.process.pid
+    assert second.key == first.key
+    with second.client() as http:
+        again = _until(lambda: (found := _job(http, job["id"]))["status"] == "running" and found)
+        assert again["attempt"] == 1  # being stopped costs no attempt
+        model = http.get(f"/v1/models/{job['model_id']}").json()
+        assert http.get(f"{model['links']['file']}/content").content == tiny.model_bytes()
+        _cancel(http, job["id"])
 
 
-def test_a_service_killed_outright_leaves_no_process_and_its_job_runs_again() -> None:
-    with running_service(environment=SHORT_LEASES) as first:
-        with first.client() as http:
-            job = _started(http)
-        tree = first.processes()
-        assert first.stop(signal.SIGKILL) == -signal.SIGKILL
-        _until(lambda: not living(tree))
-        with running_service(first.data_dir, SHORT_LEASES) as second, second.client() as http:
-            again = _until(lambda: (found := _job(http, job["id"]))["attempt"] == 2 and found)
-            assert again["status"] == "running"
-            _cancel(http, job["id"])
+def test_a_service_killed_outright_leaves_no_process_and_its_job_runs_again(kept: Kept) -> None:
+    first = kept.there()
+    with first.client() as http:
+        job = _started(http)
+    tree = first.processes()
+    assert first.stop(signal.SIGKILL) == -signal.SIGKILL
+    _until(lambda: not living(tree))
+    with kept.there().client() as http:
+        again = _until(lambda: (found := _job(http, job["id"]))["attempt"] == 2 and found)
+        assert again["status"] == "running"
+        _cancel(http, job["id"])
+
+
+@pytest.mark.pace
+def test_a_silent_database_hangs_neither_requests_nor_an_attempt_whose_lease_runs_out(kept: Kept) -> None:
+    service = kept.there({**SHORT_LEASES, "LOWBIT_QUERY_SECONDS": "1"})
+    with service.client() as http:
+        job = _started(http)
+        with _silent_database(service):
+            began = time.monotonic()
+            assert http.get("/v1/jobs").status_code == 503
+            answered_after = time.monotonic() - began
+            assert answered_after < 7  # a query of 1 + 1 s, and a connection that is not made in 3 s
+            time.sleep(max(0.0, LEASE_SECONDS - answered_after))
+            assert not _job_processes(service)  # the work has stopped before it could be another's
+            time.sleep(2)
+        _until(lambda: _job_processes(service))  # again, by whichever worker took it; the silence cost nothing
+        again = _until(lambda: (found := _job(http, job["id"])).get("status") == "running" and found)
+        assert again["attempt"] == 1
+        _cancel(http, job["id"])
 
 
 def _answers(client: httpx2.Client) -> bool:

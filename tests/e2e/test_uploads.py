@@ -18,17 +18,10 @@ from lowbit.upload_memory import UploadMemory
 from tests.e2e import tiny
 from tests.faults.proxy import HEALTHY, Faults, running_proxy
 from tests.servers.processes import running
-from tests.servers.service import Service, running_service
+from tests.servers.service import Service
 
 MEBIBYTE = 1024**2
 LOWBIT = str(Path(sys.executable).with_name("lowbit"))
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    """A service of its own: these tests kill its API."""
-    with running_service() as running:
-        yield running
 
 
 @pytest.fixture
@@ -52,6 +45,7 @@ def file_of(tmp_path: Path, size: int, *, seed: int) -> Path:
 
 
 def _kill_api(service: Service) -> None:
+    """The service is everybody's, but nobody else speaks to it now, and the API is soon back at its old address."""
     (api,) = running(service.processes(), "app.serve.api")
     api.kill()
 

@@ -23,7 +23,11 @@ class SqnrAccumulator:
     def observe(self, reference: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> None:
         expected = reference.astype(np.float64, copy=False)
         finite = np.isfinite(expected)
-        expected, actual = expected[finite], other[finite].astype(np.float64, copy=False)
+        if finite.all():  # nearly always, and a selection would copy both
+            expected, selected = expected.ravel(), other.ravel()
+        else:
+            expected, selected = expected[finite], other[finite]
+        actual = selected.astype(np.float64, copy=False)
         self.signal += float(np.sum(np.square(expected)))
         self.noise += float(np.sum(np.square(actual - expected)))
 

@@ -23,6 +23,11 @@ def test_a_convolution_is_unrolled_with_the_channels_innermost() -> None:
     assert row.tolist() == expected
 
 
-def test_a_product_is_unrolled_along_its_inputs() -> None:
-    weight = np.arange(6, dtype=np.float32).reshape(2, 3)  # [K, N]
-    np.testing.assert_array_equal(RowLayout(weight.shape, 1).rows(weight), weight.T)
+@pytest.mark.parametrize("shape", [(2, 3), (300, 3), (3, 300), (256, 256)])  # in one strip of columns, and in some
+def test_a_product_is_unrolled_along_its_inputs(shape: tuple[int, int]) -> None:
+    weight = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)  # [K, N]
+    layout = RowLayout(shape, 1)
+    rows = layout.rows(weight)
+    assert rows.flags.c_contiguous
+    np.testing.assert_array_equal(rows, weight.T)
+    np.testing.assert_array_equal(layout.weight(rows), weight)
