@@ -98,8 +98,11 @@ def _difference(actual: npt.NDArray[np.float32], expected: npt.NDArray[np.float3
     if actual.shape != expected.shape:
         return expected
     finite = np.isfinite(expected)
-    largest = np.abs(expected[finite]).max(initial=0.0)
-    return np.where(finite & ~np.isfinite(actual), 10.0 * largest, actual - expected)
+    answered = finite & np.isfinite(actual)
+    lost = 10.0 * np.abs(expected[finite]).max(initial=0.0)
+    found = np.where(finite, np.float32(lost), np.float32(0.0))
+    np.subtract(actual, expected, out=found, where=answered)
+    return found
 
 
 def _by_sample(difference: npt.NDArray[np.float32], batch: HeldOutBatch) -> DoubleArray:
