@@ -22,12 +22,12 @@ def print_verdict(job: "Job") -> None:
 
 def comparison(result: JobResult) -> list[tuple[str, str, str, str]]:
     float_model, best = result["baseline"], result["best"]
-    sizes = float_model["size_bytes"], best["size_bytes"]
+    before, after = float_model["size_bytes"], best["size_bytes"]
     return [
         ("variant", float_model["label"], best["label"], ""),
         ("accuracy", _accuracy(float_model), _accuracy(best), points(best["accuracy_delta"])),
         ("agreement", "", share(best["agreement"], best["agreement_ci95"]), ""),
-        ("size", *map(size, sizes), size_change(*sizes)),
+        ("size", size(before), size(after), size_change(before, after)),
         ("latency p50", milliseconds(_median(float_model)), milliseconds(_median(best)), ""),
         ("speed", factor(float_model["speedup"] or 1.0), factor(best["speedup"]), ""),
     ]
