@@ -12,16 +12,14 @@ from app.contracts.recipes.pair_limit import limits
 from app.contracts.result import LayerReport
 from app.contracts.status import Stage
 from workers.pipeline.desk import Desk
+from workers.pipeline.methods.lifting import lifted
 from workers.pipeline.methods.method import Draft, Proposal
 from workers.pipeline.methods.padded_ranges import warn_of_padding
 from workers.pipeline.original import Original
-from workers.pipeline.soundness.preparation import proven
 from workers.quantization.dynamic import DynamicQuantizationFailed, NothingQuantized, names_left, quantize_dynamic
 from workers.quantization.graph.skeleton import tensor_bytes
 from workers.quantization.graph.weighted_operators import is_candidate
-from workers.quantization.passes.lift_constants import LIFTING
 from workers.quantization.passes.quantize_products import quantize_products
-from workers.targets.preparation import lifted_graph
 from workers.targets.target import Target
 
 _MOST_FOR_THE_TOOL = 256 << 20
@@ -55,9 +53,7 @@ class DynamicMaker:
     ) -> tuple[Draft, ...]:
         kept = (*self.recipe.nodes_to_exclude, *sorted(left_out))
         recipe = self.recipe.model_copy(update={"nodes_to_exclude": kept})
-        source = proven(
-            lambda w: lifted_graph(self.model, self.folder, without=w), LIFTING, original.first, desk.reporter
-        )
+        source = lifted(self.model, self.folder, original, desk)
         warn_of_padding(source.graph, original.description, desk.reporter)
         if sum(map(tensor_bytes, self.model.graph.initializer)) > _MOST_FOR_THE_TOOL:
             return (_dynamic_by_weight(source, recipe),)

@@ -10,13 +10,11 @@ from app.contracts.recipes.float16 import Float16Recipe
 from app.contracts.result import LayerReport
 from app.contracts.status import Stage
 from workers.pipeline.desk import Desk
+from workers.pipeline.methods.lifting import lifted
 from workers.pipeline.methods.method import Draft, Proposal
 from workers.pipeline.original import Original
-from workers.pipeline.soundness.preparation import proven
 from workers.quantization.graph.weighted_operators import is_candidate
 from workers.quantization.passes.float16 import TypesUnknown, cast_to_float16
-from workers.quantization.passes.lift_constants import LIFTING
-from workers.targets.preparation import lifted_graph
 from workers.targets.target import Target
 
 _MOST_WARNINGS = 8
@@ -47,9 +45,7 @@ class Float16Maker:
         *,
         left_out: frozenset[str] = frozenset(),
     ) -> tuple[Draft, ...]:
-        cast = proven(
-            lambda w: lifted_graph(self.model, self.folder, without=w), LIFTING, original.first, desk.reporter
-        )
+        cast = lifted(self.model, self.folder, original, desk)
         excluded = {n.name or "" for n in cast.graph if n.op_type in self.recipe.op_types_to_exclude}
         try:
             report = cast_to_float16(cast, nodes_to_keep={*self.recipe.nodes_to_exclude, *excluded, *left_out})

@@ -9,11 +9,12 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from app.contracts.problem import quoted, refuse
+from app.contracts.problem import refuse
 from app.contracts.recipes.static import StaticRecipe
 from app.contracts.status import Stage
 from workers.pipeline.desk import Desk
 from workers.pipeline.feeding.feeder import fitting_rows
+from workers.pipeline.methods.lifting import not_convertible
 from workers.pipeline.methods.method import Draft, Proposal
 from workers.pipeline.methods.static.calibration import calibrate
 from workers.pipeline.methods.static.contest import Contest, Observed
@@ -48,8 +49,7 @@ class Static:
         try:
             prepared = target.prepare(model, folder, graph_wish(recipe), schemes)
         except OpsetNotConvertible as error:
-            detail = f"The model cannot be converted to opset 13, which int8 needs: {quoted(str(error))}"
-            raise refuse("onnx_opset_unsupported", detail) from error
+            raise not_convertible(error) from error
         if not prepared.placement.weights:
             raise refuse("nothing_to_quantize", _why_nothing(prepared))
         return StaticMaker(recipe, target, model, folder, prepared)
