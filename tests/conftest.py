@@ -20,7 +20,7 @@ settings.load_profile("repeatable")
 
 LONGEST_READABLE = 40
 
-LONGEST_FIRST = ("tests/e2e/", "tests/benchmarks/", "tests/docker/", "tests/workers/", "tests/app/")
+LONGEST_FIRST = ("tests/e2e/", "tests/faults/", "tests/benchmarks/", "tests/docker/", "tests/workers/", "tests/app/")
 """Two processes share the files in this order: a file of minutes that comes last would leave one of them idle."""
 
 

@@ -37,12 +37,16 @@ class Child:
     grace_seconds: float = 10.0
     identity: Identity | None = None
     pass_fds: tuple[int, ...] = ()
+    is_needed: bool = True
+    """Others of the tree need it while they stop."""
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     restarts: int = field(default=0, init=False)
     started_at: float = field(default=0.0, init=False)
+    asked_at: float | None = field(default=None, init=False)
+    """When it was told to stop."""
 
     def start(self) -> None:
-        self.started_at = time.monotonic()
+        self.started_at, self.asked_at = time.monotonic(), None
         who = self.identity
         with _log(self.log_file) as log:
             self.process = subprocess.Popen(  # its end is watched by the supervisor
@@ -63,14 +67,19 @@ class Child:
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    def ask_to_stop(self) -> None:
+        """Once: some take a second signal for impatience."""
+        if self.process is not None and self.asked_at is None and self.process.poll() is None:
+            self.process.send_signal(self.stop_signal)
+            self.asked_at = time.monotonic()
+
     def stop(self) -> None:
         """Ask, wait, then insist; the whole process group goes, so that no grandchild is left."""
         if self.process is None:
             return
-        if self.process.poll() is None:
-            self.process.send_signal(self.stop_signal)
-            asked = time.monotonic()
-            while self.process.poll() is None and time.monotonic() - asked < self.grace_seconds:
+        self.ask_to_stop()
+        if self.asked_at is not None:
+            while self.process.poll() is None and time.monotonic() - self.asked_at < self.grace_seconds:
                 time.sleep(0.05)  # a second Ctrl-C shortens the grace meanwhile
         _kill_group(self.process.pid)
         self.process.wait()

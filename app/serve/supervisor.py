@@ -1,4 +1,4 @@
-"""Starts the tree in order, keeps it up, and stops it in the reverse order."""
+"""Starts the tree in order, keeps it up, and stops it in the reverse order; what nobody needs stops side by side."""
 
 import signal
 import sys
@@ -58,6 +58,9 @@ class Supervisor:
             time.sleep(POLL_SECONDS)
 
     def stop_all(self) -> None:
+        for child in self.children:
+            if not child.is_needed:
+                child.ask_to_stop()
         for child in reversed(self.children):
             child.stop()
 

@@ -1,5 +1,6 @@
 """The tree that `lowbit serve` runs: which parts are ours, which are external, and what each process is told."""
 
+import gc
 import os
 import shlex
 import socket
@@ -53,6 +54,7 @@ class ServiceTree:
             self._start_processes(supervisor, listening)
             other = note.write(url=self._url(listening), key_file=self.data.admin_key)
             self._greet(listening, generated, other)
+            gc.freeze()  # what is loaded stays: the end need not search through it for garbage
             supervisor.run()
         except Stopped:
             pass

@@ -31,4 +31,5 @@ def worker_child(queues: Sequence[Queue], *, slots: int, environment: Mapping[st
         environment=environment,
         log_file=log_file,
         grace_seconds=GRACE_SECONDS,
+        is_needed=False,
     )
