@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 
 from app.contracts.inspection import ModelInspection, TensorSpec
 from app.contracts.preparation import Preparation
@@ -23,6 +24,7 @@ from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import QuantizeTask
 from workers.quantization.executor.executor import Array, Executor, RuntimeRefused
 from workers.quantization.graph.model_file import files_of
+from workers.quantization.passes.store_in_half import HALF_TYPES
 from workers.targets.target import Session, Target
 
 
@@ -51,6 +53,12 @@ class Original:
     def outputs(self) -> tuple[TensorSpec, ...]:
         """All that hold floats: each is compared."""
         return tuple(o for o in self.description.outputs if _holds_floats(o))
+
+    @property
+    def half_types(self) -> tuple[ir.DataType, ...]:
+        """The types of half precision that weights are stored in."""
+        stored = self.description.parameters_by_dtype
+        return tuple(dtype for dtype in HALF_TYPES if str(dtype.numpy()) in stored)
 
     @property
     def size_bytes(self) -> int:

@@ -14,6 +14,7 @@ from workers.pipeline.methods.method import Maker, Proposal
 from workers.pipeline.original import Original
 from workers.protocol.step_keys import Production, production_of
 from workers.protocol.tasks import QuantizeTask
+from workers.quantization.passes.store_in_half import store_in_half
 from workers.targets.target import Target
 
 
@@ -51,6 +52,8 @@ class Workshop:
 
     def _candidates(self, maker: Maker, proposal: Proposal, left_out: frozenset[str]) -> tuple[Candidate, ...]:
         drafts = maker.make(proposal, self.original, self.desk, left_out=left_out)
+        for draft in drafts:
+            store_in_half(draft.model, self.original.half_types)
         return written(drafts, self.task, self.outputs)
 
     def _say_that_all_are_there(self, asked: Production, parts: tuple[str, ...], *, is_news: bool) -> None:
