@@ -27,8 +27,9 @@ def score(scoring: Scoring) -> dict[str, dict[str, float | None]]:
     baseline = _session(scoring.model, scoring.threads)
     candidates = {key: _session(path, scoring.threads) for key, path in scoring.candidates.items()}
     rows = fitting_rows(baseline, feeder, reporter)
-    judge = Judge(baseline, feeder, output, rows)
-    found = {key: judge.judge(candidate, TopOneTally()) for key, candidate in candidates.items()}
+    judge = Judge(baseline, feeder, [output], rows)
+    tallies = {key: TopOneTally(output.name, positions_are_predictions=True) for key in candidates}
+    found = {key: judge.judge(candidate, tallies[key]) for key, candidate in candidates.items()}
     return {
         key: {"agreement": tally.agreeing / tally.predictions, "sqnr_db": tally.sqnr.db()}
         for key, tally in found.items()

@@ -17,6 +17,7 @@ from workers.pipeline.desk import Desk
 from workers.pipeline.feeding.feeder import feeder_for
 from workers.pipeline.methods.static.method import Static
 from workers.pipeline.original import Original
+from workers.pipeline.soundness.first_batch import FirstBatch
 from workers.pipeline.steps.step_folder import StepFolder
 from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import QuantizeTask
@@ -34,7 +35,9 @@ def quantize(assignment: Quantization) -> dict[str, Path]:
     model = load_model(path)
     description = describe(model)
     feeder = feeder_for(description, open_archive(Path(assignment.archive)), reporter)
-    original = Original(path, description, target.open(path, threads=assignment.threads), feeder, feeder)
+    session = target.open(path, threads=assignment.threads)
+    first = FirstBatch.of(session, feeder, path, target, reporter, threads=assignment.threads)
+    original = Original(path, description, session, feeder, feeder, first)
     steps = StepFolder.of(task, folder, reporter)  # without digests of the inputs, nothing is taken over or kept
     workshop = Workshop(task, target, original, Desk(reporter, steps, assignment.threads), folder)
     method, recipe = Static(), task.recipe

@@ -32,8 +32,9 @@ def judge(told: Judging) -> dict[str, Judged]:
     paths = {FLOAT: told.model, **told.candidates}
     sessions = {key: OnnxRuntimeSession(Path(path).read_bytes(), threads=told.threads) for key, path in paths.items()}
     rows = fitting_rows(sessions[FLOAT], feeder, reporter)
-    compare = Judge(sessions[FLOAT], feeder, output, rows)
-    found = {key: compare.judge(session, TopOneTally()) for key, session in sessions.items()}
+    compare = Judge(sessions[FLOAT], feeder, [output], rows)
+    tallies = {key: TopOneTally(output.name, positions_are_predictions=True) for key in sessions}
+    found = {key: compare.judge(session, tallies[key]) for key, session in sessions.items()}
     speedups = {size: _speedups(sessions, feeder, size, told.stretches) for size in told.batch_sizes}
     return {
         key: _judged(Path(path), found[key], {str(size): speedups[size][key] for size in told.batch_sizes})

@@ -17,6 +17,7 @@ from workers.ingestion.onnx_model.parse import load_model
 from workers.pipeline.feeding.feeder import feeder_for
 from workers.pipeline.methods.static.calibration import calibrate as observe
 from workers.pipeline.methods.static.statistics import Statistics, empty_statistics
+from workers.pipeline.sensitivity.division import Division
 from workers.protocol.gathering import gathering, graph_wish
 from workers.protocol.reporter import Reporter
 from workers.quantization.executor.onnxruntime_session import quiet_logs
@@ -53,8 +54,10 @@ def _observed(told: Calibration) -> Statistics:
     target = OnnxRuntimeCpu()
     prepared = target.prepare(model, None, graph_wish(_RECIPE), target.schemes(per_channel=_RECIPE.per_channel))
     feeder = feeder_for(describe(model), open_archive(Path(told.archive)), reporter)
-    empty = empty_statistics(prepared.model.graph, prepared.placement, gathering(_RECIPE))
-    return observe(prepared, feeder, reporter, statistics=empty, threads=told.threads, samples=told.samples)
+    found = empty_statistics(prepared.model.graph, prepared.placement, gathering(_RECIPE))
+    division = Division.undivided(feeder, limit=told.samples)
+    observe(prepared, feeder, reporter, parts=[found], division=division, threads=told.threads)
+    return found
 
 
 if __name__ == "__main__":

@@ -69,6 +69,8 @@ class TopOneTally:
 
     output: str
     """The one that holds classes, if any does."""
+    positions_are_predictions: bool = False
+    """Who knows that [samples, positions, classes] are no boxes needs no labels to say it."""
     samples: int = 0
     predictions: int = 0
     """That were compared; 0 when the output holds no classes."""
@@ -97,7 +99,8 @@ class TopOneTally:
             name: self.outputs.setdefault(name, OutputTally()).observe(array, actual[name], samples=samples)
             for name, array in expected.items()
         }
-        if comparable[self.output] and _are_predictions(expected[self.output], labels, samples=samples):
+        is_known = labels is not None or self.positions_are_predictions
+        if comparable[self.output] and _are_predictions(expected[self.output], is_known=is_known, samples=samples):
             self._predict(expected[self.output], actual[self.output], labels)
 
     def _predict(self, expected: Array, actual: Array, labels: Array | None) -> None:
@@ -118,6 +121,6 @@ class TopOneTally:
         self.lost += int((~right & float_right).sum())
 
 
-def _are_predictions(output: Array, labels: Array | None, *, samples: int) -> bool:
-    """[samples, classes]; and [samples, positions, classes] where labels say that it is: it could be boxes."""
-    return holds_classes(output, samples=samples) and (output.ndim == _PER_SAMPLE or labels is not None)
+def _are_predictions(output: Array, *, is_known: bool, samples: int) -> bool:
+    """[samples, classes]; and [samples, positions, classes] where it is known to be that: it could be boxes."""
+    return holds_classes(output, samples=samples) and (output.ndim == _PER_SAMPLE or is_known)
