@@ -5,6 +5,11 @@ from app.contracts.recipes.recipe import AnyRecipe
 from workers.protocol.reporter import Reporter
 
 
+def is_exact(recipe: AnyRecipe, *, has_vnni: bool) -> bool:
+    """That this processor's sums hold what the recipe's weights make. recipe: settled."""
+    return has_vnni or recipe.method == "float16" or limits(recipe.reduce_range)
+
+
 def tell_of_pair_limit(recipe: AnyRecipe, reporter: Reporter, *, has_vnni: bool) -> None:
     """recipe: settled. has_vnni: of the processor that all of it is measured on."""
     if recipe.method == "float16":

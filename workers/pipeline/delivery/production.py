@@ -12,6 +12,7 @@ from workers.pipeline.delivery.soundness import CandidateProof
 from workers.pipeline.desk import Desk
 from workers.pipeline.methods.method import Maker, Proposal
 from workers.pipeline.original import Original
+from workers.pipeline.pair_limit import is_exact
 from workers.protocol.step_keys import Production, production_of
 from workers.protocol.tasks import QuantizeTask
 from workers.quantization.passes.store_in_half import store_in_half
@@ -35,7 +36,8 @@ class Workshop:
         form = CandidateForm(
             self.task, self.target, self.outputs, self.original.session.inputs, self.original.session.outputs
         )
-        proof = CandidateProof(self.original.first, self.original.session.interface, reporter)
+        is_exact_here = is_exact(self.task.recipe, has_vnni=self.target.facts().cpu_has_vnni)
+        proof = CandidateProof(self.original.first, self.original.session.interface, reporter, is_exact_here)
         asked = production_of(steps.ground, self.task.recipe)
         anew: list[str] = []
 

@@ -49,6 +49,8 @@ class CandidateProof:
     interface: Interface
     """The upload's."""
     reporter: Reporter
+    is_exact_here: bool = True
+    """False for a file that this processor rounds otherwise than those that it is made for."""
 
     def sound(self, make: Make) -> Candidates:
         """Candidates that stand the proof. Raises ProblemFound where there are none."""
@@ -108,7 +110,7 @@ class CandidateProof:
         if not self.first.is_deterministic:
             return None
         served = found[candidate.path.name]
-        ways = {"without its optimizations": self._plain(candidate)}
+        ways = {"without its optimizations": self._plain(candidate)} if self.is_exact_here else {}
         if candidate.portable is not None:
             ways["in standard operators"] = found[candidate.portable.name]
         for how, other in ways.items():
