@@ -48,7 +48,7 @@ test-faults: $(INSTALLED)
 
 # models that nobody chose, through all presets, for ten minutes or as long as SECONDS says; ends with one JSON line
 fuzz: $(INSTALLED)
-	$(BIN)/python -m tests.fuzz.models --seconds $(or $(SECONDS),600) --first $(or $(FIRST),0)
+	$(BIN)/python -m tests.workers.fuzz_models --seconds $(or $(SECONDS),600) --first $(or $(FIRST),0)
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -14,6 +14,7 @@ from app.variants.schemas import VariantRead
 
 RESULTS = [
     (resources.Latency, result.Latency),
+    (resources.OutputMetrics, result.OutputMetrics),
     (resources.Metrics, result.Metrics),
     (resources.VariantMetrics, result.VariantMetrics),
     (resources.JobResult, result.JobResult),

@@ -14,7 +14,17 @@ from lowbit.resources.jobs import (
     StageState,
     Validation,
 )
-from lowbit.resources.results import Artifact, JobResult, Latency, Layer, LayerFigures, Metrics, Variant, VariantMetrics
+from lowbit.resources.results import (
+    Artifact,
+    JobResult,
+    Latency,
+    Layer,
+    LayerFigures,
+    Metrics,
+    OutputMetrics,
+    Variant,
+    VariantMetrics,
+)
 from lowbit.resources.uploaded import DatasetFormat, File, ModelFormat, Purpose
 
 __all__ = [
@@ -43,6 +53,7 @@ __all__ = [
     "ModelFormat",
     "Notice",
     "Objective",
+    "OutputMetrics",
     "Page",
     "Preparation",
     "Progress",

@@ -13,6 +13,18 @@ class Latency(TypedDict):
     std: float
 
 
+class OutputMetrics(TypedDict):
+    """One float output of one variant against the float model's."""
+
+    name: str
+    sqnr_db: float | None
+    worst_channel_db: float | None
+    values: int
+    nonfinite: int
+    lost: int
+    misshapen: int
+
+
 class Metrics(TypedDict):
     """One variant's figures. None means not measured, never zero."""
 
@@ -24,6 +36,7 @@ class Metrics(TypedDict):
     agreement: float | None
     agreement_ci95: tuple[float, float] | None
     sqnr_db: float | None
+    outputs: list[OutputMetrics]
     samples: int
     latency_ms: Latency | None
     speedup: float | None

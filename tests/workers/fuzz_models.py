@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz.models --seconds 600`: models that nobody chose, through all presets, until the time is over.
+"""`python -m tests.workers.fuzz_models --seconds 600`: models that nobody chose, through all presets, for so long.
 
 Each job runs in a process of its own, as jobs do: what kills it is a finding like any other. Writes one JSON line with
 what was tried and found; ends with 1 if something was.
