@@ -72,7 +72,6 @@ class Model(Inspectable):
     op_counts: dict[str, int] | None
     parameters: int | None
     already_quantized: bool | None
-    time_first: list[str] | None
 
 
 class Column(TypedDict):
