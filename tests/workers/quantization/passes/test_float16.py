@@ -219,7 +219,7 @@ def test_a_range_stays_float32_because_it_counts() -> None:
     model = model_of(nodes, constants, inputs={"x": [5], "limit": []}, outputs={"y": [5]})
     half, report = cast(model, op_types_to_keep=())
     assert report.kept == {"range": COUNTS}
-    assert run(half, x=np.ones(5, np.float32), limit=np.float32(5))[0].tolist() == [1, 2, 3, 4, 5]
+    assert run(half, x=np.ones(5, np.float32), limit=np.array(5, np.float32))[0].tolist() == [1, 2, 3, 4, 5]
 
 
 def test_nodes_can_be_kept_by_name() -> None:
