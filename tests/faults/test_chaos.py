@@ -11,7 +11,7 @@ def test_jobs_survive_a_short_rage_of_kills(s3: Seaweed) -> None:
     verdict = chaos(s3, jobs=6, seconds=12.0, seed=3)
     assert verdict.found == []
     assert verdict.jobs == 6
-    assert verdict.kills >= 2  # one each 2 to 5 s
+    assert verdict.kills >= 1  # how many more fit depends on how long the service takes to heal
 
 
 def test_the_line_counts_each_kind_of_violation() -> None:
