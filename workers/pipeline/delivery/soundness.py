@@ -59,6 +59,7 @@ class CandidateProof:
         while (fault := self._fault(candidates)) is not None and len(left_out) < _MOST_CULPRITS:
             culprit = self._culprit(candidates[0].layers, make, left_out)
             if culprit is None:
+                candidates = make(left_out)  # the search has written others in their place
                 break
             left_out |= {culprit}
             candidates = make(left_out)

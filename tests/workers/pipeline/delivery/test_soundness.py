@@ -112,6 +112,22 @@ def test_an_operator_that_a_fusion_spoils_is_found_and_left_in_float(
     assert np.square(served - expected).sum() < 1e-2 * np.square(expected).sum()
 
 
+def test_a_fault_that_no_operator_explains_is_told_and_the_file_stays_what_it_was(
+    tmp_path: Path, proof: CandidateProof
+) -> None:
+    spoiled = maker(tmp_path, spoiled={"a"})
+
+    def make(left_out: frozenset[str]) -> tuple[Candidate, ...]:
+        """Whatever is asked for: a is in integers, and spoiled, since b behind it is in integers too."""
+        return spoiled(left_out - {"a", "b"})
+
+    (candidate,) = proof.sound(make)
+    assert [notice.code for notice in proof.reporter.warnings] == ["optimizations_change_answers"]
+    assert all(layer.quantized for layer in candidate.layers)
+    integers = {t.name for t in onnx.load(candidate.path).graph.initializer if t.data_type == TensorProto.INT8}
+    assert {f"{layer}_w" for layer in LAYERS} <= integers
+
+
 @pytest.mark.parametrize("how", [{"output": "z"}, {"kind": TensorProto.FLOAT16}])
 def test_an_output_of_another_name_or_type_is_never_delivered(tmp_path: Path, proof: CandidateProof, how: Any) -> None:
     with pytest.raises(ProblemFound) as found:
