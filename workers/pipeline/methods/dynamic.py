@@ -12,7 +12,7 @@ from app.contracts.recipes.pair_limit import limits
 from app.contracts.result import LayerReport
 from app.contracts.status import Stage
 from workers.pipeline.desk import Desk
-from workers.pipeline.methods.lifting import lifted
+from workers.pipeline.methods.lifting import in_float, lifted
 from workers.pipeline.methods.method import Draft, Proposal
 from workers.pipeline.methods.padded_ranges import warn_of_padding
 from workers.pipeline.original import Original
@@ -31,12 +31,11 @@ class Dynamic:
         return (Proposal(recipe=recipe),)
 
     def begin(self, recipe: DynamicRecipe, model: onnx.ModelProto, folder: Path, target: Target) -> "DynamicMaker":  # noqa: ARG002  one form for all
-        return DynamicMaker(recipe, model, folder)
+        return DynamicMaker(model, folder)
 
 
 @dataclass(frozen=True)
 class DynamicMaker:
-    recipe: DynamicRecipe
     model: onnx.ModelProto
     folder: Path
     """Where the model's external data lies."""
@@ -44,35 +43,30 @@ class DynamicMaker:
     calibrated_by: str | None = None
 
     def make(
-        self,
-        proposal: Proposal,  # noqa: ARG002  there is one
-        original: Original,
-        desk: Desk,
-        *,
-        left_out: frozenset[str] = frozenset(),
+        self, proposal: Proposal, original: Original, desk: Desk, *, left_out: frozenset[str] = frozenset()
     ) -> tuple[Draft, ...]:
-        kept = (*self.recipe.nodes_to_exclude, *sorted(left_out))
-        recipe = self.recipe.model_copy(update={"nodes_to_exclude": kept})
+        recipe = proposal.recipe
+        assert isinstance(recipe, DynamicRecipe)  # as this method proposed it
         source = lifted(self.model, self.folder, original, desk)
+        excluded = in_float(source.graph, recipe, left_out)
         warn_of_padding(source.graph, original.description, desk.reporter)
         if sum(map(tensor_bytes, self.model.graph.initializer)) > _MOST_FOR_THE_TOOL:
-            return (_dynamic_by_weight(source, recipe),)
+            return (_dynamic_by_weight(source, recipe, excluded),)
         try:
-            return (_dynamic(source, recipe),)
+            return (_dynamic(source, recipe, excluded),)
         except DynamicQuantizationFailed as error:
             desk.reporter.log(f"ONNX Runtime's dynamic quantizer: {error}. Each weight is quantized by itself instead.")
-            return (_dynamic_by_weight(source, recipe),)
+            return (_dynamic_by_weight(source, recipe, excluded),)
 
 
-def _dynamic_by_weight(source: ir.Model, recipe: DynamicRecipe) -> Draft:
+def _dynamic_by_weight(source: ir.Model, recipe: DynamicRecipe, excluded: frozenset[str]) -> Draft:
     """For a model that ONNX Runtime's tool cannot take: one too large for it, or one that it fails on."""
     candidates = [node for node in source.graph if is_candidate(node)]
-    excluded = {node.name or "" for node in source.graph if node.op_type in recipe.op_types_to_exclude}
     done = quantize_products(
         source,
         per_channel=recipe.per_channel,
         limited=limits(recipe.reduce_range),
-        nodes_to_exclude=excluded | set(recipe.nodes_to_exclude),
+        nodes_to_exclude=excluded,
     )
     if not done:
         raise refuse(
@@ -82,15 +76,14 @@ def _dynamic_by_weight(source: ir.Model, recipe: DynamicRecipe) -> Draft:
     return Draft("dynamic", "int8 dynamic", "dynamic", "int8", None, source, layers)
 
 
-def _dynamic(model: ir.Model, recipe: DynamicRecipe) -> Draft:
+def _dynamic(model: ir.Model, recipe: DynamicRecipe, excluded: frozenset[str]) -> Draft:
     source = ir.to_proto(model)
-    excluded = [n.name for n in source.graph.node if n.op_type in recipe.op_types_to_exclude]
     try:
         result = quantize_dynamic(
             source,
             per_channel=recipe.per_channel,
             reduce_range=limits(recipe.reduce_range),
-            nodes_to_exclude=[*recipe.nodes_to_exclude, *excluded],
+            nodes_to_exclude=sorted(excluded),
         )
     except NothingQuantized as error:
         raise refuse("nothing_to_quantize", str(error)) from error

@@ -10,7 +10,7 @@ from app.contracts.recipes.float16 import Float16Recipe
 from app.contracts.result import LayerReport
 from app.contracts.status import Stage
 from workers.pipeline.desk import Desk
-from workers.pipeline.methods.lifting import lifted
+from workers.pipeline.methods.lifting import in_float, lifted
 from workers.pipeline.methods.method import Draft, Proposal
 from workers.pipeline.original import Original
 from workers.quantization.graph.weighted_operators import is_candidate
@@ -25,12 +25,11 @@ class Float16:
         return (Proposal(recipe=recipe),)
 
     def begin(self, recipe: Float16Recipe, model: onnx.ModelProto, folder: Path, target: Target) -> "Float16Maker":  # noqa: ARG002  one form for all
-        return Float16Maker(recipe, model, folder)
+        return Float16Maker(model, folder)
 
 
 @dataclass(frozen=True)
 class Float16Maker:
-    recipe: Float16Recipe
     model: onnx.ModelProto
     folder: Path
     """Where the model's external data lies."""
@@ -38,17 +37,13 @@ class Float16Maker:
     calibrated_by: str | None = None
 
     def make(
-        self,
-        proposal: Proposal,  # noqa: ARG002  there is one
-        original: Original,
-        desk: Desk,
-        *,
-        left_out: frozenset[str] = frozenset(),
+        self, proposal: Proposal, original: Original, desk: Desk, *, left_out: frozenset[str] = frozenset()
     ) -> tuple[Draft, ...]:
+        recipe = proposal.recipe
+        assert isinstance(recipe, Float16Recipe)  # as this method proposed it
         cast = lifted(self.model, self.folder, original, desk)
-        excluded = {n.name or "" for n in cast.graph if n.op_type in self.recipe.op_types_to_exclude}
         try:
-            report = cast_to_float16(cast, nodes_to_keep={*self.recipe.nodes_to_exclude, *excluded, *left_out})
+            report = cast_to_float16(cast, nodes_to_keep=in_float(cast.graph, recipe, left_out))
         except TypesUnknown as error:
             raise refuse("onnx_invalid", quoted(str(error))) from error
         for name, misfits in list(report.misfits.items())[:_MOST_WARNINGS]:

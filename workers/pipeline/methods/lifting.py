@@ -1,11 +1,14 @@
 """The graph that needs no target: in an opset that knows integers, with weights that operators read directly."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 
 from app.contracts.problem import ProblemFound, quoted, refuse
+from app.contracts.recipes.dynamic import DynamicRecipe
+from app.contracts.recipes.float16 import Float16Recipe
 from workers.pipeline.desk import Desk
 from workers.pipeline.original import Original
 from workers.pipeline.soundness.preparation import proven
@@ -24,6 +27,12 @@ def lifted(model: onnx.ModelProto, folder: Path, original: Original, desk: Desk)
         return proven(prepare, LIFTING, original.first, desk.reporter)
     except OpsetNotConvertible as error:
         raise not_convertible(error) from error
+
+
+def in_float(graph: ir.Graph, recipe: DynamicRecipe | Float16Recipe, left_out: Collection[str]) -> frozenset[str]:
+    """Names of the operators that the recipe excludes, or that a runtime cannot take."""
+    by_type = {node.name or "" for node in graph if node.op_type in recipe.op_types_to_exclude}
+    return frozenset({*by_type, *recipe.nodes_to_exclude, *left_out})
 
 
 def not_convertible(error: OpsetNotConvertible) -> ProblemFound:

@@ -5,44 +5,17 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from app.contracts.problem import ProblemFound
+from tests.workers.pipeline.inspection.changed_models import changed
 from tests.workers.quantization.small_models import model_of, random_weights, residual_cnn, two_matmuls
 from workers.pipeline.inspection.model import inspect_model
 from workers.protocol.reporter import Reporter
 from workers.protocol.tasks import InspectModelTask
-
-
-@pytest.fixture
-def inspect(tmp_path: Path, reporter: Reporter) -> Any:
-    def run(model: onnx.ModelProto | bytes) -> Any:
-        path = tmp_path / "model.onnx"
-        path.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
-        return inspect_model(InspectModelTask(model=path.name), tmp_path, reporter).inspection
-
-    return run
-
-
-@pytest.fixture
-def problem_of(inspect: Any) -> Any:
-    def run(model: onnx.ModelProto | bytes) -> Any:
-        with pytest.raises(ProblemFound) as found:
-            inspect(model)
-        assert "/" not in found.value.problem.detail.replace("float16/32/64", ""), "a path may have leaked"
-        return found.value.problem
-
-    return run
-
-
-def changed(change: Any, model: onnx.ModelProto | None = None) -> onnx.ModelProto:
-    model = model or two_matmuls()
-    change(model)
-    return model
 
 
 def test_a_sound_model_is_described(inspect: Any) -> None:
@@ -194,100 +167,6 @@ def test_a_missing_file_is_named(inspect: Any) -> None:
     assert found.value.problem.errors[0].entry == "weights.bin"
 
 
-def test_operators_beyond_the_standard_are_named(problem_of: Any) -> None:
-    def change(model: onnx.ModelProto) -> None:
-        model.graph.node[0].domain = "com.microsoft"
-        model.opset_import.add(domain="com.microsoft", version=1)
-
-    found = problem_of(changed(change))
-    assert found.code == "onnx_operator_not_allowed"
-    assert found.errors[0].entry == "up"
-
-
-def test_all_kinds_of_foreign_operators_are_named_at_once_wherever_they_are(problem_of: Any) -> None:
-    body = helper.make_graph(
-        [helper.make_node("FusedGemm", ["a"], ["b"], domain="com.microsoft", name="inner")],
-        "body", [], [helper.make_tensor_value_info("b", TensorProto.FLOAT, None)],
-    )  # fmt: skip
-
-    def change(model: onnx.ModelProto) -> None:
-        for node, op_type in zip(model.graph.node, ("FusedMatMul", "QuickGelu", "FusedMatMul"), strict=False):
-            node.op_type, node.domain = op_type, "com.microsoft"
-        model.graph.node.append(helper.make_node("If", ["c"], ["d"], then_branch=body, else_branch=body))
-        model.graph.node.append(helper.make_node("Mine", ["y"], ["z"], domain="my.company"))
-
-    found = problem_of(changed(change))
-    assert found.detail.endswith(
-        "com.microsoft.FusedGemm (2 times), com.microsoft.FusedMatMul (2 times), com.microsoft.QuickGelu, "
-        "my.company.Mine."
-    )
-    assert {e.entry for e in found.errors} == {"up", "relu", "inner", "Mine"}
-    assert "from before ONNX Runtime's optimizer" in found.hint
-
-
-def test_what_the_optimizer_of_onnx_runtime_writes_is_refused_with_what_to_upload(
-    problem_of: Any, tmp_path: Path
-) -> None:
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
-    options.log_severity_level = 4
-    ort.InferenceSession(residual_cnn().SerializeToString(), options, providers=["CPUExecutionProvider"])
-    found = problem_of((tmp_path / "optimized.onnx").read_bytes())
-    assert "com.microsoft.FusedConv (2 times)" in found.detail
-    assert "from before ONNX Runtime's optimizer" in found.hint
-
-
-def test_what_that_optimizer_writes_in_the_standards_own_domain_is_told_from_the_standard(problem_of: Any) -> None:
-    """LayerNormalization came with opset 17; the optimizer writes it at any."""
-    scale = {"s": np.ones(4, np.float32)}
-    nodes = [helper.make_node("LayerNormalization", ["x", "s"], ["y"], name="norm")]
-    model = model_of(nodes, scale, inputs={"x": ["n", 4]}, outputs={"y": ["n", 4]})
-    model.opset_import[0].version = 16
-    found = problem_of(model)
-    assert found.code == "onnx_operator_not_allowed"
-    assert found.detail.endswith(": LayerNormalization.")
-    assert "from before ONNX Runtime's optimizer" in found.hint
-
-
-def test_other_foreign_operators_are_not_blamed_on_an_optimizer(problem_of: Any) -> None:
-    def change(model: onnx.ModelProto) -> None:
-        model.graph.node[1].domain = "my.company"
-
-    assert "optimizer" not in problem_of(changed(change)).hint
-
-
-def test_a_model_of_nothing_but_inventions_is_refused_in_a_few_lines(problem_of: Any) -> None:
-    def change(model: onnx.ModelProto) -> None:
-        del model.graph.node[:]
-        model.graph.node.extend(helper.make_node(f"Mine{i}", ["x"], [f"y{i}"], domain="m") for i in range(1000))
-
-    found = problem_of(changed(change))
-    assert found.detail.endswith("and 936 other kinds.")
-    assert len(found.errors) == 64
-
-
-@pytest.mark.parametrize(
-    ("op_type", "domain"),
-    [
-        ("PyOp", "ai.onnx.contrib"),
-        ("EPContext", "com.microsoft"),  # names an engine's file, which a runtime would open
-        ("EfficientNMS_TRT", ""),  # a plugin of TensorRT, as exporters write it
-        ("MyPlugin", "trt.plugins"),
-        ("Mine", "my.company"),
-        ("Conv", "ai.onnx.ml"),
-    ],
-)
-def test_plugins_and_operators_of_runtimes_are_refused(problem_of: Any, op_type: str, domain: str) -> None:
-    def change(model: onnx.ModelProto) -> None:
-        model.graph.node[1].op_type, model.graph.node[1].domain = op_type, domain
-        model.opset_import.add(domain=domain or "unused", version=1)
-
-    found = problem_of(changed(change))
-    assert found.code == "onnx_operator_not_allowed"
-    assert op_type in found.detail
-
-
 @pytest.mark.parametrize(
     "dims",
     [[-1, 32], [-1, -1], [-(1 << 63)], [1 << 40, 1 << 40], [1 << 62], [(1 << 63) - 1], [1 << 32, 1 << 32]],
@@ -320,73 +199,6 @@ def test_shapes_that_contradict_each_other_are_refused(problem_of: Any) -> None:
         model.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.ones((31, 4), np.float32), "w2"))
 
     assert problem_of(changed(change)).code in {"onnx_invalid", "model_not_runnable"}
-
-
-UNPRINTABLE = ["a\0b", "a\nb", "a\u202eb", "a\u2028b"]
-
-
-def rename_input(model: onnx.ModelProto, name: str) -> None:
-    model.graph.input[0].name = name
-    model.graph.node[0].input[0] = name
-
-
-def rename_output(model: onnx.ModelProto, name: str) -> None:
-    model.graph.output[0].name = name
-    model.graph.node[-1].output[0] = name
-
-
-def rename_extent(model: onnx.ModelProto, name: str) -> None:
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = name
-
-
-def rename_operator(model: onnx.ModelProto, name: str) -> None:
-    model.graph.node[1].op_type = name
-
-
-def rename_domain(model: onnx.ModelProto, name: str) -> None:
-    model.graph.node[1].domain = name
-
-
-@pytest.mark.parametrize("name", UNPRINTABLE)
-@pytest.mark.parametrize(
-    ("rename", "what"),
-    [
-        (rename_input, "an input"),
-        (rename_output, "an output"),
-        (rename_extent, "a dimension of an input"),
-        (rename_operator, "an operator"),
-        (rename_domain, "an operator's domain"),
-    ],
-)
-def test_names_that_no_report_can_repeat_are_refused(problem_of: Any, rename: Any, what: str, name: str) -> None:
-    found = problem_of(changed(lambda m: rename(m, name)))
-    assert found.code == "onnx_invalid"
-    assert found.detail == f"The name of {what} holds characters that cannot be printed: a�b."
-    assert found.errors[0].entry == "a�b"
-
-
-def test_names_in_any_script_are_welcome(inspect: Any) -> None:
-    assert inspect(changed(lambda m: rename_input(m, "Bild_é图 1"))).inputs[0].name == "Bild_é图 1"
-
-
-@pytest.mark.parametrize("name", UNPRINTABLE)
-def test_the_producer_is_cleaned_instead(inspect: Any, name: str) -> None:
-    assert inspect(changed(lambda m: setattr(m, "producer_name", name))).producer == "a�b"
-
-
-def rename_node(model: onnx.ModelProto, name: str) -> None:
-    model.graph.node[0].name = name
-
-
-def rename_producer(model: onnx.ModelProto, name: str) -> None:
-    model.producer_name = name
-
-
-@pytest.mark.parametrize("rename", [rename_input, rename_extent, rename_node, rename_producer])
-def test_a_lone_surrogate_is_no_text(problem_of: Any, rename: Any) -> None:
-    # ED A0 80 is how U+D800 would be spelled if UTF-8 allowed it
-    data = changed(lambda m: rename(m, "xyz")).SerializeToString()
-    assert problem_of(data.replace(b"xyz", b"\xed\xa0\x80")).code == "onnx_parse_error"
 
 
 @settings(max_examples=80, deadline=None)
