@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from tests.workers.generated_models import generated
+from tests.workers.generated.models import generated
 from tests.workers.held_to_float import Held, held, simulated
 from tests.workers.pipeline.test_generated_models import PRESETS
 

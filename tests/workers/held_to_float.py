@@ -9,7 +9,7 @@ import onnx
 import onnxruntime as ort
 from onnx import helper, numpy_helper
 
-from tests.workers.generated_models import Generated
+from tests.workers.generated.builder import Generated
 from tests.workers.pipeline.jobs import done
 from workers.protocol.outcome import Finished, Quantized
 

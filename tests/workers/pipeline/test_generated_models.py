@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.generated_models import generated
+from tests.workers.generated.models import generated
 from tests.workers.held_to_float import POSSIBLE_DB, held, simulated
 
 PRESETS = ("int8-fast", "int8-balanced", "int8-accurate", "int8-dynamic", "float16")

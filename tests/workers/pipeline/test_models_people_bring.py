@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.workers.generated_models import Generated
+from tests.workers.generated.builder import Generated
 from tests.workers.held_to_float import held, simulated
 from tests.workers.pipeline.jobs import done, quantized
 from tests.workers.pipeline.test_generated_models import PRESETS
